@@ -1,0 +1,272 @@
+// Owns the exchange: every request's way from the form to the answer, in reading order.
+// Must not know HTTP, files, the database or any adapter; it declares the ports that it needs.
+import { createHash } from 'node:crypto'
+import type { AuditEvent, RecordedToken } from './audit/event.ts'
+import type { Client, ClientEvidence } from './clients/client.ts'
+import type { Form } from './oauth/form.ts'
+import { TOKEN_TYPES, type TokenType } from './oauth/names.ts'
+import { type Failure, fail, type Result } from './oauth/reasons.ts'
+import { checkRepeats, parseClientParameters, parseTokenRequest, type TokenRequest } from './oauth/request.ts'
+import { decide } from './ruleset/decide.ts'
+import type { Decision } from './ruleset/decision.ts'
+import type { Ruleset, Service } from './ruleset/ruleset.ts'
+import type { Actor, Subject } from './subjects/subject.ts'
+import { mint, type SignClaims } from './tokens/mint.ts'
+import type { MintedToken } from './tokens/minted.ts'
+
+/** What the exchange needs from outside. Adapters and test fakes satisfy it structurally. */
+export interface ExchangePorts {
+  /** Milliseconds since the epoch. */
+  readonly now: () => number
+  readonly newDecisionId: (now: number) => string
+  readonly newTokenId: () => string
+  /** This deployment's issuer URL. */
+  readonly issuer: string
+  readonly ruleset: () => Ruleset
+  readonly authenticateClient: (evidence: ClientEvidence, now: number) => Promise<Result<Client>>
+  /** Takes one from the caller's allowance, or fails with `client_rate_limited`. */
+  readonly admitCaller: (client: Client, now: number) => Result<void>
+  readonly verifySubject: (token: string, type: TokenType, presenter: Service, now: number) => Promise<Result<Subject>>
+  readonly verifyActor: (token: string, type: TokenType, presenter: Service, now: number) => Promise<Result<Actor>>
+  readonly sign: SignClaims
+  /** Resolves when the event is durable; `audit_unavailable` otherwise (P3). */
+  readonly record: (event: AuditEvent) => Promise<Result<void>>
+  /** Counts a request that was refused before its caller was known. */
+  readonly countRefusal: (failure: Failure, peer: string, now: number) => void
+  readonly observeStage: (stage: Stage, milliseconds: number) => void
+  /** Monotonic milliseconds, for stages only. */
+  readonly stopwatch: () => number
+}
+
+/** The stages whose durations are observed. */
+export const STAGES = ['client', 'subject', 'actor', 'decide', 'mint', 'record'] as const
+export type Stage = (typeof STAGES)[number]
+
+/** An incoming request: its form, and the evidence of who sent it. */
+export interface ExchangeInput {
+  readonly form: Result<Form>
+  readonly evidence: Omit<ClientEvidence, 'parameters'>
+  readonly traceId: string | undefined
+}
+
+/** The end of an exchange, for the wire and for one log line. */
+export interface ExchangeOutcome {
+  readonly decisionId: string
+  readonly result: Result<TokenResponse>
+  /** Undefined where the request was refused before its caller was known. */
+  readonly event: AuditEvent | undefined
+}
+
+/** RFC 8693 §2.2.1. */
+export interface TokenResponse {
+  readonly access_token: string
+  readonly issued_token_type: string
+  readonly token_type: 'Bearer' | 'N_A'
+  readonly expires_in: number
+  readonly scope: string
+}
+
+/** What has been learnt so far; the audit records as much of it as there is. */
+interface Trail {
+  readonly client: Client
+  service?: Service | undefined
+  request?: TokenRequest
+  subject?: Subject
+  actor?: Actor
+  decision?: Decision
+  minted?: MintedToken
+}
+
+/**
+ * Exchanges one token. Order: cheapest and least trusting first. Whatever happens after the caller is
+ * authenticated and admitted is durable in the audit before this function answers (P3).
+ */
+export async function exchange(input: ExchangeInput, ports: ExchangePorts): Promise<ExchangeOutcome> {
+  const now = ports.now()
+  const decisionId = ports.newDecisionId(now)
+  const rules = ports.ruleset()
+  const timed = stages(ports)
+
+  // Nobody is known yet: such refusals are counted, not recorded.
+  const refuse = (failure: Failure): ExchangeOutcome => {
+    ports.countRefusal(failure, input.evidence.peerAddress, now)
+    return { decisionId, result: failure, event: undefined }
+  }
+
+  // 1 form and client parameters
+  if (!input.form.ok) return refuse(input.form)
+  const form = checkRepeats(input.form.value)
+  if (!form.ok) return refuse(form)
+  const parameters = parseClientParameters(form.value)
+  if (!parameters.ok) return refuse(parameters)
+
+  // 2 who is calling
+  const client = await ports.authenticateClient({ ...input.evidence, parameters: parameters.value }, now)
+  timed('client')
+  if (!client.ok) return refuse(client)
+  const admitted = ports.admitCaller(client.value, now)
+  if (!admitted.ok) return refuse(admitted)
+
+  // From here on every end is recorded before it is told.
+  const trail: Trail = { client: client.value }
+  const settle = async (result: Result<TokenResponse>): Promise<ExchangeOutcome> => {
+    const event = eventOf(decisionId, now, input, rules, trail, result)
+    const recorded = await ports.record(event)
+    timed('record')
+    return { decisionId, event, result: recorded.ok ? result : recorded }
+  }
+
+  const service = serviceOf(rules, client.value)
+  if (service === undefined) return settle(fail('client_unknown', 'no service has this identity'))
+  trail.service = service
+
+  // 3 what it asks
+  const request = parseTokenRequest(form.value)
+  if (!request.ok) return settle(request)
+  trail.request = request.value
+
+  // 4 what it hands in
+  const subject = await ports.verifySubject(request.value.subjectToken, request.value.subjectTokenType, service, now)
+  timed('subject')
+  if (!subject.ok) return settle(subject)
+  trail.subject = subject.value
+  if (request.value.actorToken !== undefined) {
+    const { token, type } = request.value.actorToken
+    const actor = await ports.verifyActor(token, type, service, now)
+    timed('actor')
+    if (!actor.ok) return settle(actor)
+    trail.actor = actor.value
+  }
+
+  // 5 whether it may
+  const decision = decide(rules, {
+    caller: {
+      service,
+      id: client.value.id,
+      iss: client.value.identity.kind === 'registered' ? ports.issuer : undefined,
+    },
+    subject: {
+      issuer: subject.value.issuer,
+      iss: subject.value.iss,
+      sub: subject.value.sub,
+      scopes: subject.value.scopes,
+      act: subject.value.act,
+      mayAct: subject.value.mayAct,
+    },
+    actor: trail.actor,
+    request: {
+      audiences: request.value.audiences,
+      resources: request.value.resources,
+      scopes: request.value.scopes,
+    },
+    selfIss: ports.issuer,
+  })
+  timed('decide')
+  trail.decision = decision
+  if (!decision.allow) return settle(fail(decision.reason, decision.detail))
+
+  // 6 the tailored token
+  const minted = mint(
+    { decision, subject: subject.value, actor: trail.actor, client: client.value, issuer: ports.issuer, now, jti: ports.newTokenId() },
+    ports.sign,
+  )
+  timed('mint')
+  if (!minted.ok) return settle(minted)
+  trail.minted = minted.value
+
+  // 7 the record, then 8 the answer
+  return settle({ ok: true, value: respond(minted.value, request.value, now) })
+}
+
+/** The service that an authenticated client is. */
+function serviceOf(rules: Ruleset, client: Client): Service | undefined {
+  return client.identity.kind === 'workload'
+    ? rules.serviceOf(client.identity.spiffeId)
+    : rules.services.get(client.identity.service)
+}
+
+function respond(minted: MintedToken, request: TokenRequest, now: number): TokenResponse {
+  return {
+    access_token: minted.token,
+    issued_token_type: TOKEN_TYPES[request.requestedTokenType],
+    // TE-10: N_A where the issued token is not said to be an access token.
+    token_type: request.requestedTokenType === 'access_token' ? 'Bearer' : 'N_A',
+    expires_in: minted.claims.exp - Math.floor(now / 1000),
+    scope: minted.claims.scope,
+  }
+}
+
+function stages(ports: ExchangePorts): (stage: Stage) => void {
+  let last = ports.stopwatch()
+  return (stage) => {
+    const at = ports.stopwatch()
+    ports.observeStage(stage, at - last)
+    last = at
+  }
+}
+
+function eventOf(
+  decisionId: string,
+  now: number,
+  input: ExchangeInput,
+  rules: Ruleset,
+  trail: Trail,
+  result: Result<TokenResponse>,
+): AuditEvent {
+  const { client, service, request, subject, actor, decision, minted } = trail
+  return {
+    decisionId,
+    time: now,
+    outcome: result.ok ? 'granted' : 'denied',
+    reason: result.ok ? undefined : result.reason,
+    detail: result.ok ? undefined : result.detail,
+    rulesetHash: rules.hash,
+    caller: {
+      id: client.id,
+      method: client.method,
+      peer: client.peer,
+      listener: input.evidence.listener,
+      service: service?.name,
+    },
+    subject: subject === undefined ? undefined : recordedToken(subject),
+    actor,
+    request: request && {
+      audiences: request.audiences,
+      resources: request.resources,
+      scopes: request.scopes,
+      requestedTokenType: request.requestedTokenType,
+    },
+    target: decision?.target?.name,
+    rule: decision?.rule?.id,
+    issued: minted && {
+      jti: minted.claims.jti,
+      tokenHash: createHash('sha256').update(minted.token).digest('hex'),
+      kid: minted.kid,
+      aud: minted.claims.aud,
+      sub: minted.claims.sub,
+      scopes: minted.claims.scope.split(' '),
+      claims: minted.passedClaims,
+      chain: minted.claims.chain ?? [],
+      act: minted.claims.act,
+      exp: minted.claims.exp,
+    },
+    traceId: input.traceId,
+  }
+}
+
+function recordedToken(subject: Subject): RecordedToken {
+  return {
+    issuer: subject.issuer,
+    iss: subject.iss,
+    sub: subject.sub,
+    tokenType: subject.tokenType,
+    audiences: subject.audiences,
+    scopes: [...subject.scopes],
+    exp: subject.exp,
+    act: subject.act,
+    mayAct: subject.mayAct,
+    chain: subject.chain,
+    jti: subject.jti,
+    tokenHash: subject.tokenHash,
+  }
+}
