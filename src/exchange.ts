@@ -1,12 +1,17 @@
 // Owns the exchange: every request's way from the form to the answer, in reading order.
 // Must not know HTTP, files, the database or any adapter; it declares the ports that it needs.
 import { createHash } from 'node:crypto'
-import type { AuditEvent, RecordedToken } from './audit/event.ts'
+import type { AuditEvent, RecordedActor, RecordedToken } from './audit/event.ts'
 import type { Client, ClientEvidence } from './clients/client.ts'
 import type { Form } from './oauth/form.ts'
 import { TOKEN_TYPES, type TokenType } from './oauth/names.ts'
 import { type Failure, fail, type Result } from './oauth/reasons.ts'
-import { checkRepeats, parseClientParameters, parseTokenRequest, type TokenRequest } from './oauth/request.ts'
+import {
+  checkRepeats,
+  parseClientParameters,
+  parseTokenRequest,
+  type TokenRequest,
+} from './oauth/request.ts'
 import { decide } from './ruleset/decide.ts'
 import type { Decision } from './ruleset/decision.ts'
 import type { Ruleset, Service } from './ruleset/ruleset.ts'
@@ -26,8 +31,18 @@ export interface ExchangePorts {
   readonly authenticateClient: (evidence: ClientEvidence, now: number) => Promise<Result<Client>>
   /** Takes one from the caller's allowance, or fails with `client_rate_limited`. */
   readonly admitCaller: (client: Client, now: number) => Result<void>
-  readonly verifySubject: (token: string, type: TokenType, presenter: Service, now: number) => Promise<Result<Subject>>
-  readonly verifyActor: (token: string, type: TokenType, presenter: Service, now: number) => Promise<Result<Actor>>
+  readonly verifySubject: (
+    token: string,
+    type: TokenType,
+    presenter: Service,
+    now: number,
+  ) => Promise<Result<Subject>>
+  readonly verifyActor: (
+    token: string,
+    type: TokenType,
+    presenter: Service,
+    now: number,
+  ) => Promise<Result<Actor>>
   readonly sign: SignClaims
   /** Resolves when the event is durable; `audit_unavailable` otherwise (P3). */
   readonly record: (event: AuditEvent) => Promise<Result<void>>
@@ -81,7 +96,10 @@ interface Trail {
  * Exchanges one token. Order: cheapest and least trusting first. Whatever happens after the caller is
  * authenticated and admitted is durable in the audit before this function answers (P3).
  */
-export async function exchange(input: ExchangeInput, ports: ExchangePorts): Promise<ExchangeOutcome> {
+export async function exchange(
+  input: ExchangeInput,
+  ports: ExchangePorts,
+): Promise<ExchangeOutcome> {
   const now = ports.now()
   const decisionId = ports.newDecisionId(now)
   const rules = ports.ruleset()
@@ -101,7 +119,10 @@ export async function exchange(input: ExchangeInput, ports: ExchangePorts): Prom
   if (!parameters.ok) return refuse(parameters)
 
   // 2 who is calling
-  const client = await ports.authenticateClient({ ...input.evidence, parameters: parameters.value }, now)
+  const client = await ports.authenticateClient(
+    { ...input.evidence, parameters: parameters.value },
+    now,
+  )
   timed('client')
   if (!client.ok) return refuse(client)
   const admitted = ports.admitCaller(client.value, now)
@@ -126,7 +147,12 @@ export async function exchange(input: ExchangeInput, ports: ExchangePorts): Prom
   trail.request = request.value
 
   // 4 what it hands in
-  const subject = await ports.verifySubject(request.value.subjectToken, request.value.subjectTokenType, service, now)
+  const subject = await ports.verifySubject(
+    request.value.subjectToken,
+    request.value.subjectTokenType,
+    service,
+    now,
+  )
   timed('subject')
   if (!subject.ok) return settle(subject)
   trail.subject = subject.value
@@ -167,7 +193,15 @@ export async function exchange(input: ExchangeInput, ports: ExchangePorts): Prom
 
   // 6 the tailored token
   const minted = mint(
-    { decision, subject: subject.value, actor: trail.actor, client: client.value, issuer: ports.issuer, now, jti: ports.newTokenId() },
+    {
+      decision,
+      subject: subject.value,
+      actor: trail.actor,
+      client: client.value,
+      issuer: ports.issuer,
+      now,
+      jti: ports.newTokenId(),
+    },
     ports.sign,
   )
   timed('mint')
@@ -229,7 +263,7 @@ function eventOf(
       service: service?.name,
     },
     subject: subject === undefined ? undefined : recordedToken(subject),
-    actor,
+    actor: actor && recordedActor(actor),
     request: request && {
       audiences: request.audiences,
       resources: request.resources,
@@ -252,6 +286,10 @@ function eventOf(
     },
     traceId: input.traceId,
   }
+}
+
+function recordedActor({ issuer, iss, sub, exp, jti, tokenHash }: Actor): RecordedActor {
+  return { issuer, iss, sub, exp, jti, tokenHash }
 }
 
 function recordedToken(subject: Subject): RecordedToken {

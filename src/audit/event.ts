@@ -24,31 +24,41 @@ export interface AuditEvent {
   }
   /** Undefined where the exchange ended before the subject token was verified. */
   readonly subject: RecordedToken | undefined
-  readonly actor: Pick<RecordedToken, 'issuer' | 'iss' | 'sub' | 'exp' | 'jti' | 'tokenHash'> | undefined
-  readonly request: {
-    readonly audiences: readonly string[]
-    readonly resources: readonly string[]
-    readonly scopes: readonly string[] | undefined
-    readonly requestedTokenType: string
-  } | undefined
+  readonly actor: RecordedActor | undefined
+  readonly request:
+    | {
+        readonly audiences: readonly string[]
+        readonly resources: readonly string[]
+        readonly scopes: readonly string[] | undefined
+        readonly requestedTokenType: string
+      }
+    | undefined
   /** The target service and the rule that decided, or came nearest. */
   readonly target: string | undefined
   readonly rule: string | undefined
   /** Undefined when denied. */
-  readonly issued: {
-    readonly jti: string
-    readonly tokenHash: string
-    readonly kid: string
-    readonly aud: string
-    readonly sub: string
-    readonly scopes: readonly string[]
-    readonly claims: readonly string[]
-    readonly chain: readonly string[]
-    readonly act: Act | undefined
-    readonly exp: number
-  } | undefined
+  readonly issued:
+    | {
+        readonly jti: string
+        readonly tokenHash: string
+        readonly kid: string
+        readonly aud: string
+        readonly sub: string
+        readonly scopes: readonly string[]
+        readonly claims: readonly string[]
+        readonly chain: readonly string[]
+        readonly act: Act | undefined
+        readonly exp: number
+      }
+    | undefined
   readonly traceId: string | undefined
 }
+
+/** What is kept of an actor token. */
+export type RecordedActor = Pick<
+  RecordedToken,
+  'issuer' | 'iss' | 'sub' | 'exp' | 'jti' | 'tokenHash'
+>
 
 /** What is kept of a token that was handed in. */
 export interface RecordedToken {

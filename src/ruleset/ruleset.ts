@@ -53,6 +53,8 @@ export interface Service {
   /** Keyed by `<from>|<issuer>`. */
   readonly rules: ReadonlyMap<string, Rule>
   readonly denies: readonly Deny[]
+  /** SPIFFE IDs of its workloads, `*` being one segment; empty for what is outside this mesh. */
+  readonly identities: readonly string[]
   readonly external: boolean
   /** JWKS file of a caller outside the mesh, absolute path. */
   readonly clientKeysFile: string | undefined

@@ -1,0 +1,97 @@
+// Owns how the claims of a token are built from a decision (RFC 9068 §2.2, RFC 8693 §4).
+// Must not decide what is allowed; attenuation.ts checks the result again before anything is signed.
+import type { Client } from '../clients/client.ts'
+import { fail, ok, type Result } from '../oauth/reasons.ts'
+import type { Act, Actor, Subject } from '../subjects/subject.ts'
+import type { MintOrder } from './mint.ts'
+import type { IssuedClaims } from './minted.ts'
+
+/** Levels of `act` in a token, the caller's included; what is deeper is refused, never cut (P2). */
+export const MAX_ACT_DEPTH = 10
+
+/** Claims as built, and the names of the subject claims among them. */
+export interface BuiltClaims {
+  readonly claims: IssuedClaims
+  readonly passedClaims: readonly string[]
+}
+
+/**
+ * Builds the claims of an allowed exchange. Fails with `mint_subject_expiring` where less than a
+ * second of validity is left, `act_chain_too_deep`, or `mint_claim_malformed` where a claim that would
+ * pass holds a control character (Envoy answers 503 to every request with such a token).
+ */
+export function buildClaims(order: MintOrder): Result<BuiltClaims> {
+  const { decision, subject, actor, client } = order
+  const nowSeconds = Math.floor(order.now / 1000)
+  const exp = expiryOf(nowSeconds + decision.target.lifetimeSeconds, subject, actor)
+  if (exp <= nowSeconds) return fail('mint_subject_expiring')
+
+  const passed: Record<string, unknown> = {}
+  for (const name of decision.target.claims) {
+    const value = Object.hasOwn(subject.claims, name) ? subject.claims[name] : undefined
+    if (value === undefined || value === null) continue
+    if (!isPrintable(value)) return fail('mint_claim_malformed', name)
+    passed[name] = value
+  }
+
+  const delegation = delegationOf(order, client)
+  if (delegation.act !== undefined && depthOf(delegation.act) > MAX_ACT_DEPTH) {
+    return fail('act_chain_too_deep')
+  }
+  return ok({
+    passedClaims: Object.keys(passed),
+    claims: {
+      ...passed,
+      iss: order.issuer,
+      sub: subject.qualifiedSub,
+      aud: decision.target.audience,
+      client_id: client.id,
+      scope: decision.scopes.join(' '),
+      iat: nowSeconds,
+      exp,
+      jti: order.jti,
+      ...delegation,
+    },
+  })
+}
+
+/** P1: no skew is added and no lifetime outlives what was handed in. */
+function expiryOf(wanted: number, subject: Subject, actor: Actor | undefined): number {
+  return Math.floor(Math.min(wanted, subject.exp, actor?.exp ?? Number.POSITIVE_INFINITY))
+}
+
+/**
+ * The caller outermost, an actor token's subject directly inside it, then the prior `act` (P2).
+ * `chain` names only callers that this service authenticated, first caller first.
+ */
+function delegationOf(order: MintOrder, client: Client): { act?: Act; chain?: readonly string[] } {
+  const { subject, actor } = order
+  if (order.decision.rule.act === 'impersonate') return {}
+  const prior = subject.act === undefined ? {} : { act: subject.act }
+  const inner = actor === undefined ? prior : { act: { iss: actor.iss, sub: actor.sub, ...prior } }
+  const own =
+    client.identity.kind === 'registered'
+      ? { iss: order.issuer, sub: client.id }
+      : { sub: client.id }
+  return { act: { ...own, ...inner }, chain: [...subject.chain, client.id] }
+}
+
+/** Levels of an `act` claim. */
+export function depthOf(act: Act): number {
+  let depth = 0
+  for (let level: Act | undefined = act; level !== undefined; level = level.act) depth++
+  return depth
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
+const CONTROL = /[\u0000-\u001f\u007f]/
+const MAX_CLAIM_DEPTH = 8
+
+function isPrintable(value: unknown, depth = 0): boolean {
+  if (typeof value === 'string') return !CONTROL.test(value)
+  if (typeof value !== 'object' || value === null) return true
+  if (depth === MAX_CLAIM_DEPTH) return false
+  return Object.entries(value).every(
+    ([key, member]) => !CONTROL.test(key) && isPrintable(member, depth + 1),
+  )
+}
