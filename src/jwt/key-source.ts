@@ -32,3 +32,9 @@ export interface KeySource {
   current(): KeySet | Promise<KeySet | KeySourceOutage>
   refreshed(): Promise<KeySet | KeySourceOutage>
 }
+
+/** Where key sources report what nobody waits for; messages are constant texts. */
+export interface KeySourceLog {
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+}

@@ -27,7 +27,11 @@ const MALFORMED = answer(400, 'invalid_request', 'the request is malformed')
 const CLIENT = answer(401, 'invalid_client', 'client authentication failed')
 const SUBJECT = answer(400, 'invalid_request', 'the subject token is invalid or not acceptable')
 const ACTOR = answer(400, 'invalid_request', 'the actor token is invalid or not acceptable')
-const TARGET = answer(400, 'invalid_target', 'the target is unknown or not available to this client')
+const TARGET = answer(
+  400,
+  'invalid_target',
+  'the target is unknown or not available to this client',
+)
 const SCOPE = answer(400, 'invalid_scope', 'the scope is not available with this subject token')
 const UNAVAILABLE = answer(503, 'temporarily_unavailable', 'try again later')
 
@@ -71,7 +75,11 @@ export const WIRE = {
   // request
   request_not_found: answer(404, 'invalid_request', 'there is nothing at this path'),
   request_method_not_allowed: answer(405, 'invalid_request', 'only POST is accepted here'),
-  request_media_type: answer(415, 'invalid_request', 'the body must be application/x-www-form-urlencoded'),
+  request_media_type: answer(
+    415,
+    'invalid_request',
+    'the body must be application/x-www-form-urlencoded',
+  ),
   request_too_large: answer(413, 'invalid_request', 'the request is too large'),
   request_header_too_large: answer(431, 'invalid_request', 'the request headers are too large'),
   request_timeout: answer(408, 'invalid_request', 'the request did not arrive in time'),
@@ -90,12 +98,17 @@ export const WIRE = {
   actor_token_type_without_token: MALFORMED,
   actor_token_type_unsupported: ACTOR,
   requested_token_type_unsupported: MALFORMED,
+  audience_malformed: TARGET,
   resource_malformed: TARGET,
   scope_malformed: SCOPE,
 
   // client
   client_missing: CLIENT,
-  client_methods_several: answer(400, 'invalid_request', 'more than one client authentication was used'),
+  client_methods_several: answer(
+    400,
+    'invalid_request',
+    'more than one client authentication was used',
+  ),
   client_authorization_not_supported: CLIENT,
   client_assertion_type_missing: MALFORMED,
   client_assertion_missing: MALFORMED,

@@ -29,7 +29,13 @@ const REPEATABLE = new Set(['audience', 'resource'])
 const SCOPE_TOKEN = /^[\x21\x23-\x5b\x5d-\x7e]+$/
 /** RFC 3986 absolute URI, printable ASCII, without fragment (RI-01). */
 const ABSOLUTE_URI = /^[A-Za-z][A-Za-z0-9+.-]*:[\x21\x24-\x3b\x3d\x3f-\x5b\x5d\x5f\x61-\x7a\x7e]+$/
+/** RFC 6749 App. A: VSCHAR. A logical name or a URI is printable ASCII; it is recorded as sent. */
+const AUDIENCE = /^[\x21-\x7e]+$/
+/** A request means one target; more names than this for it are a mistake. */
 const MAX_TARGETS = 8
+/** Longer than any service name or audience; what is recorded of a request stays small. */
+const MAX_TARGET_CHARACTERS = 512
+/** A target with more scopes than this is several targets. */
 const MAX_SCOPES = 64
 
 /**
@@ -75,10 +81,8 @@ export function parseTokenRequest(form: Form): Result<TokenRequest> {
   if (!requested.ok) return requested
   const resources = form.get('resource') ?? []
   const audiences = form.get('audience') ?? []
-  if (resources.length > MAX_TARGETS || !resources.every((uri) => ABSOLUTE_URI.test(uri))) {
-    return fail('resource_malformed')
-  }
-  if (audiences.length > MAX_TARGETS) return fail('target_ambiguous')
+  if (!areTargets(resources, ABSOLUTE_URI)) return fail('resource_malformed')
+  if (!areTargets(audiences, AUDIENCE)) return fail('audience_malformed')
   const scopes = parseScope(form.get('scope')?.[0])
   if (!scopes.ok) return scopes
 
@@ -91,6 +95,13 @@ export function parseTokenRequest(form: Form): Result<TokenRequest> {
     ...(actor.value === undefined ? {} : { actorToken: actor.value }),
     ...(scopes.value === undefined ? {} : { scopes: scopes.value }),
   })
+}
+
+function areTargets(values: readonly string[], grammar: RegExp): boolean {
+  return (
+    values.length <= MAX_TARGETS &&
+    values.every((value) => value.length <= MAX_TARGET_CHARACTERS && grammar.test(value))
+  )
 }
 
 function tokenParameter(
@@ -128,9 +139,8 @@ function parseScope(text: string | undefined): Result<readonly string[] | undefi
   return scopes.every((scope) => SCOPE_TOKEN.test(scope)) ? ok(scopes) : fail('scope_malformed')
 }
 
-function tokenTypeOf(uri: string): TokenType | undefined {
-  for (const [type, known] of Object.entries(TOKEN_TYPES)) {
-    if (known === uri) return type as TokenType
-  }
-  return undefined
-}
+const TYPE_OF_URI: ReadonlyMap<string, TokenType> = new Map(
+  (Object.keys(TOKEN_TYPES) as TokenType[]).map((type) => [TOKEN_TYPES[type], type]),
+)
+
+const tokenTypeOf = (uri: string): TokenType | undefined => TYPE_OF_URI.get(uri)

@@ -1,0 +1,28 @@
+# The full image brings python3, make, g++ and Node's headers, which better-sqlite3 is compiled with.
+FROM node:24-bookworm AS build
+WORKDIR /app
+# Compile against the headers of the running Node; nothing is downloaded besides the packages.
+ENV npm_config_nodedir=/usr/local \
+    npm_config_build_from_source=true
+COPY package.json package-lock.json ./
+RUN npm ci --no-audit --no-fund
+COPY tsconfig.json ./
+COPY src src
+RUN npx tsc && npm prune --omit=dev --no-audit --no-fund
+
+FROM node:24-bookworm-slim
+ENV NODE_ENV=production
+WORKDIR /app
+COPY --from=build /app/package.json ./
+COPY --from=build /app/node_modules node_modules
+COPY --from=build /app/dist/src dist/src
+COPY migrations migrations
+COPY deploy/health.mjs deploy/health.mjs
+# Places for the mounts: the root file system is read-only at run time.
+RUN mkdir -p /etc/mesh-sts/config /etc/mesh-sts/rules /etc/mesh-sts/keys /var/lib/mesh-sts \
+    && chown node:node /var/lib/mesh-sts
+USER 1000:1000
+EXPOSE 8080 8081
+HEALTHCHECK --interval=20s --timeout=5s --start-period=30s CMD ["node", "/app/deploy/health.mjs", "livez"]
+ENTRYPOINT ["node", "--enable-source-maps", "/app/dist/src/main.js"]
+CMD ["serve", "--config", "/etc/mesh-sts/config/sts.yaml"]

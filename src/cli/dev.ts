@@ -1,0 +1,114 @@
+// Owns `dev`: the development profile from its folder to its last breath, and what it says on the way.
+// Must not build anything itself; src/dev/ does.
+import { join, relative, resolve } from 'node:path'
+import { banner, DEFAULT_FOLDER } from '../dev/banner.ts'
+import { developmentLog } from '../dev/log.ts'
+import { nativeModuleProblem } from '../dev/native-module.ts'
+import { choosePorts, DEFAULT_PORT_BASE, MAX_PORT_BASE } from '../dev/ports.ts'
+import { foreignFolder, prepareProfile, removeFolder } from '../dev/profile.ts'
+import { type RunningProfile, runProfile } from '../dev/run-profile.ts'
+import { StartError } from '../serve.ts'
+import { StoreError } from '../store/store-error.ts'
+import { type Arguments, defineCommand, UsageError } from './command.ts'
+import { type CliIo, EXIT_FAILED, EXIT_OK } from './io.ts'
+
+type Option = 'port-base' | 'folder' | 'fresh'
+
+export const dev = defineCommand<Option>(
+  {
+    name: 'dev',
+    summary: 'Run a development profile on loopback: everything real, credentials made by itself.',
+    details: [
+      'Makes a configuration, keys, a database, an identity provider and a SPIFFE trust domain in a folder, serves the shipped rules, and prints commands to paste. A second start uses the folder again.',
+    ],
+    options: {
+      'port-base': {
+        value: '<port>',
+        help: `First of four ports on 127.0.0.1; 0 lets the system choose. Default: ${DEFAULT_PORT_BASE}.`,
+      },
+      folder: { value: '<folder>', help: `Where everything is kept. Default: ${DEFAULT_FOLDER}.` },
+      fresh: { help: 'Remove that folder first, with its keys and its audit.' },
+    },
+  },
+  async (args, io) => {
+    const base = portBase(args)
+    const problem = nativeModuleProblem()
+    if (problem !== undefined) return refuse(io, problem)
+    const folder = resolve(io.cwd, args.text('folder') ?? DEFAULT_FOLDER)
+    const foreign = foreignFolder(folder)
+    if (foreign !== undefined) return refuse(io, `${foreign.refused}; choose another --folder`)
+    const ports = await choosePorts(base)
+    if ('taken' in ports) return refuse(io, portTaken(ports.taken))
+    if (args.has('fresh')) removeFolder(folder)
+
+    const profile = await prepareProfile({ folder, ports, rules: join(io.packageFolder, 'rules') })
+    const log = developmentLog(io.stderr, io.now)
+    const running = await start(io, () =>
+      runProfile({
+        profile,
+        identityPort: ports.identity,
+        log,
+        migrationsFolder: join(io.packageFolder, 'migrations'),
+        now: io.now,
+      }),
+    )
+    if (running === undefined) return EXIT_FAILED
+    io.stdout(
+      banner({
+        addresses: profile.addresses,
+        relaxations: running.settings.relaxations,
+        folder: relative(io.cwd, folder),
+        command: commandPrefix(io),
+      }),
+    )
+    log.speak()
+    await aborted(io.signal)
+    await running.stop()
+    io.stdout('stopped\n')
+    return EXIT_OK
+  },
+)
+
+/** How a command is typed: the package's script in a clone, the command itself where it is installed. */
+export const commandPrefix = ({ cwd, packageFolder }: CliIo): string =>
+  cwd === packageFolder ? 'npm run -s mesh-sts --' : 'mesh-sts'
+
+function portBase(args: Arguments<Option>): number {
+  const text = args.text('port-base')
+  if (text === undefined) return DEFAULT_PORT_BASE
+  const base = /^[0-9]{1,5}$/.test(text) ? Number(text) : Number.NaN
+  if (!(base <= MAX_PORT_BASE)) {
+    throw new UsageError(`--port-base takes a number from 0 to ${MAX_PORT_BASE}`)
+  }
+  return base
+}
+
+const portTaken = (port: number): string =>
+  `port ${port} on 127.0.0.1 is used by another program; choose others: npm start -- --port-base 9080`
+
+function refuse(io: CliIo, message: string): number {
+  io.stderr(`mesh-sts: not started: ${message}\n`)
+  return EXIT_FAILED
+}
+
+async function start(
+  io: CliIo,
+  run: () => Promise<RunningProfile>,
+): Promise<RunningProfile | undefined> {
+  try {
+    return await run()
+  } catch (error) {
+    const { code, port } = error as NodeJS.ErrnoException & { port?: number }
+    if (code === 'EADDRINUSE') refuse(io, portTaken(port ?? 0))
+    else if (error instanceof StartError || error instanceof StoreError) refuse(io, error.message)
+    else throw error
+    return undefined
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}

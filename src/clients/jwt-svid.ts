@@ -1,0 +1,84 @@
+// Owns client authentication by JWT-SVID (JWT-SVID.md, draft-ietf-oauth-spiffe-client-auth).
+// Must not refuse a second use: Workload API clients cache an SVID and present it until it expires.
+import type { Algorithm } from '../jwt/algorithms.ts'
+import { checkTimes, checkTyp, requiredText, TYP_ABSENT } from '../jwt/claims.ts'
+import { jwtFail, type UnverifiedJwt } from '../jwt/compact.ts'
+import type { KeySource } from '../jwt/key-source.ts'
+import type { SignatureVerifier } from '../jwt/verify-signature.ts'
+import { fail, ok, type Result } from '../oauth/reasons.ts'
+import { assertionFailure, checkSoleAudience } from './assertion.ts'
+import { parseSpiffeId, type SpiffeId, trustDomainOf } from './spiffe-id.ts'
+
+export interface JwtSvidOptions {
+  /** This deployment's issuer URL: the sole `aud`. */
+  readonly issuer: string
+  /**
+   * The JWT keys of each allowed trust domain, configured out of band (SC-05); never found through
+   * `iss` (SC-03). A trust domain that is not here is not allowed.
+   */
+  readonly bundles: ReadonlyMap<string, KeySource>
+  readonly verifier: SignatureVerifier
+  readonly skewSeconds: number
+}
+
+/** Gives the identity of a JWT-SVID, or a `client_…` reason. `now` in milliseconds. */
+export type AuthenticateJwtSvid = (jwt: UnverifiedJwt, now: number) => Promise<Result<SpiffeId>>
+
+/** SP-02: these and no EdDSA. The keys' own allowed set should be the same. */
+export const JWT_SVID_ALGORITHMS: readonly Algorithm[] = [
+  'ES256',
+  'ES384',
+  'ES512',
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+]
+
+const HEADER_MEMBERS: ReadonlySet<string> = new Set(['alg', 'kid', 'typ'])
+const TYPES = ['JWT', 'JOSE', TYP_ABSENT]
+
+/** Makes the check. */
+export function createJwtSvid(options: JwtSvidOptions): AuthenticateJwtSvid {
+  const { issuer, bundles, verifier, skewSeconds } = options
+  return async (jwt, now) => {
+    const claimed = unverifiedIdentity(jwt, bundles)
+    if (!claimed.ok) return claimed
+    const { id, bundle } = claimed.value
+    const signature = await verifier.verify(jwt, bundle, JWT_SVID_ALGORITHMS)
+    if (!signature.ok) return assertionFailure(signature)
+    const audience = checkSoleAudience(jwt.claims, issuer)
+    if (!audience.ok) return assertionFailure(audience)
+    const times = checkTimes(jwt.claims, { now, skewSeconds })
+    return times.ok ? ok(id) : assertionFailure(times)
+  }
+}
+
+/** Whom the token claims to be; it chooses the keys, which speak for that trust domain and no other. */
+function unverifiedIdentity(
+  jwt: UnverifiedJwt,
+  bundles: JwtSvidOptions['bundles'],
+): Result<{ readonly id: SpiffeId; readonly bundle: KeySource }> {
+  if (!hasOnlySvidHeader(jwt)) {
+    return assertionFailure(jwtFail('header_not_accepted', 'more than alg, kid and typ'))
+  }
+  const typ = checkTyp(jwt.header, TYPES)
+  if (!typ.ok) return assertionFailure(typ)
+  const sub = requiredText(jwt.claims, 'sub')
+  if (!sub.ok) return assertionFailure(sub)
+  const id = parseSpiffeId(sub.value)
+  if (id === undefined) return fail('client_spiffe_id_malformed')
+  const bundle = bundles.get(trustDomainOf(id))
+  return bundle === undefined
+    ? fail('client_trust_domain_not_allowed', trustDomainOf(id))
+    : ok({ id, bundle })
+}
+
+/** The parsed header keeps only what is understood, so its names are read from the token itself. */
+function hasOnlySvidHeader(jwt: UnverifiedJwt): boolean {
+  const encoded = jwt.token.slice(0, jwt.token.indexOf('.'))
+  const header: object = JSON.parse(Buffer.from(encoded, 'base64url').toString('utf8'))
+  return Object.keys(header).every((name) => HEADER_MEMBERS.has(name))
+}

@@ -1,0 +1,129 @@
+// Owns the way from settings to client authentication.
+// Must not authenticate anybody itself.
+import {
+  type AuthenticateClient,
+  type ClientAuthenticatorOptions,
+  createClientAuthenticator,
+} from '../clients/authenticate.ts'
+import { JWT_SVID_ALGORITHMS } from '../clients/jwt-svid.ts'
+import { KUBERNETES_ALGORITHMS, type KubernetesOptions } from '../clients/kubernetes.ts'
+import { createRateLimit } from '../clients/rate-limit.ts'
+import { createTokenReview } from '../clients/token-review.ts'
+import type { Settings } from '../config/settings.ts'
+import { ALGORITHMS } from '../jwt/algorithms.ts'
+import type { KeySource } from '../jwt/key-source.ts'
+import type { SignatureVerifier } from '../jwt/verify-signature.ts'
+import type { Ruleset } from '../ruleset/ruleset.ts'
+import type { UsedAssertions } from '../store/used-assertions.ts'
+import { type KeySourceContext, keySource } from './key-sources.ts'
+
+/** Clocks of two machines differ by less; it never extends an `exp`. */
+export const CLOCK_SKEW_SECONDS = 30
+
+/** Assertion attempts of one peer under one name, as a multiple of what an identity may exchange. */
+const ATTEMPTS_PER_EXCHANGE = 2
+
+export interface ClientsContext extends KeySourceContext {
+  readonly verifier: SignatureVerifier
+  readonly ruleset: () => Ruleset
+  readonly usedAssertions: UsedAssertions
+}
+
+/** Makes client authentication as the settings say. */
+export function composeClients(settings: Settings, context: ClientsContext): AuthenticateClient {
+  const { clientAuth, issuer, limits } = settings
+  const { verifier } = context
+  const shared = { verifier, skewSeconds: CLOCK_SKEW_SECONDS }
+  const options: ClientAuthenticatorOptions = {
+    methodsByListener: methodsByListener(settings),
+    attempts: createRateLimit({
+      perSecond: limits.perCallerPerSecond * ATTEMPTS_PER_EXCHANGE,
+      burst: limits.burst * ATTEMPTS_PER_EXCHANGE,
+    }),
+    ...(clientAuth.xfcc && {
+      xfcc: { ...clientAuth.xfcc, trustDomains: new Set(settings.trustDomains) },
+    }),
+    ...(clientAuth.mtls && { mtls: { trustDomain: clientAuth.mtls.trustDomain } }),
+    ...(clientAuth.jwtSvid && {
+      jwtSvid: { issuer, ...shared, bundles: bundlesOf(clientAuth.jwtSvid, context) },
+    }),
+    ...(clientAuth.kubernetes && {
+      kubernetes: kubernetesOptions(clientAuth.kubernetes, context),
+    }),
+    ...(clientAuth.privateKeyJwt && {
+      privateKeyJwt: {
+        issuer,
+        ...shared,
+        keysOf: registeredKeys(context),
+        claimAssertionId: context.usedAssertions.claim,
+      },
+    }),
+  }
+  return createClientAuthenticator(options)
+}
+
+function methodsByListener({
+  listeners,
+}: Settings): ClientAuthenticatorOptions['methodsByListener'] {
+  const methods = new Map([['token', new Set(listeners.token.clientAuth)]])
+  if (listeners.tokenMtls) methods.set('token_mtls', new Set(listeners.tokenMtls.clientAuth))
+  if (listeners.tokenExternal) {
+    methods.set('token_external', new Set(listeners.tokenExternal.clientAuth))
+  }
+  return methods
+}
+
+function bundlesOf(
+  { bundles }: NonNullable<Settings['clientAuth']['jwtSvid']>,
+  context: ClientsContext,
+): Map<string, KeySource> {
+  const use = { allowed: JWT_SVID_ALGORITHMS, bundle: true }
+  return new Map(
+    [...bundles].map(([trustDomain, source]) => [trustDomain, keySource(source, use, context)]),
+  )
+}
+
+function kubernetesOptions(
+  settings: NonNullable<Settings['clientAuth']['kubernetes']>,
+  context: ClientsContext,
+): KubernetesOptions {
+  const { issuer, audience, trustDomain, verification, maxLifetimeMs } = settings
+  return {
+    issuer,
+    audience,
+    trustDomain,
+    skewSeconds: CLOCK_SKEW_SECONDS,
+    maxLifetimeSeconds: Math.floor(maxLifetimeMs / 1000),
+    verification: verificationOf(verification, audience, context),
+  }
+}
+
+function verificationOf(
+  verification: NonNullable<Settings['clientAuth']['kubernetes']>['verification'],
+  audience: string,
+  context: ClientsContext,
+): KubernetesOptions['verification'] {
+  if (verification.kind !== 'token_review') {
+    const keys = keySource(verification, { allowed: KUBERNETES_ALGORITHMS }, context)
+    return { kind: 'offline', keys, verifier: context.verifier }
+  }
+  const { url: apiServer, caFile, tokenFile } = verification
+  const { review, stop } = createTokenReview({ apiServer, audience, caFile, tokenFile })
+  context.onClose(stop)
+  return { kind: 'online', review }
+}
+
+/** The key sets that services registered; one source for each file, made when it is first asked for. */
+function registeredKeys(context: ClientsContext): (service: string) => KeySource | undefined {
+  const sources = new Map<string, KeySource>()
+  return (service) => {
+    const path = context.ruleset().services.get(service)?.clientKeysFile
+    if (path === undefined) return undefined
+    let source = sources.get(path)
+    if (source === undefined) {
+      source = keySource({ kind: 'file', path }, { allowed: ALGORITHMS }, context)
+      sources.set(path, source)
+    }
+    return source
+  }
+}

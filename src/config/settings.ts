@@ -1,0 +1,329 @@
+// Owns the settings as the program knows them, and the way from sts.yaml and the issuers file to them.
+// Must not open the network, read the clock or look into any other file than these two.
+import { dirname, resolve } from 'node:path'
+import type { ClientAuthMethod } from '../clients/client.ts'
+import type { SpiffeId } from '../clients/spiffe-id.ts'
+import type { SigningAlgorithm } from '../jwt/algorithms.ts'
+import { applyEnvironment, blameVariables } from './environment.ts'
+import { checkIssuers, type IssuerSettings, toIssuerSettings } from './issuers.ts'
+import { IssuerSchema, IssuersSchema } from './issuers-schema.ts'
+import type { Problem } from './problem.ts'
+import type { ListenAddress } from './scalars.ts'
+import { checkSettings } from './settings-checks.ts'
+import { type Relaxation, type SettingsEntry, SettingsSchema } from './settings-schema.ts'
+import { memberOf, reportInto, shapeOfObject, shapeOfRecord } from './shape.ts'
+import { parseYaml, type YamlDocument } from './yaml.ts'
+
+/** Certificate and key of a listener that ends TLS; absolute paths. */
+export interface ServerTls {
+  readonly certFile: string
+  readonly keyFile: string
+}
+
+/** A listener that exchanges tokens. */
+export interface TokenListenerSettings {
+  readonly address: ListenAddress
+  readonly clientAuth: readonly ClientAuthMethod[]
+}
+
+/** Where the keys of a cluster's service-account tokens come from. */
+export type KubernetesVerification =
+  | { readonly kind: 'file'; readonly path: string }
+  | { readonly kind: 'url'; readonly url: string; readonly caFile: string | undefined }
+  | {
+      readonly kind: 'token_review'
+      readonly url: string
+      readonly caFile: string
+      readonly tokenFile: string
+    }
+
+/** Where a JWT bundle comes from. */
+export type BundleSource =
+  | { readonly kind: 'file'; readonly path: string }
+  | { readonly kind: 'url'; readonly url: string; readonly caFile: string | undefined }
+
+/** Everything that sts.yaml, the environment and the issuers file say. Frozen; paths are absolute. */
+export interface Settings {
+  readonly configFile: string
+  readonly issuer: string
+  readonly tokenEndpoint: string
+  /** The first is this deployment's own. */
+  readonly trustDomains: readonly string[]
+  readonly listeners: {
+    readonly token: TokenListenerSettings
+    readonly tokenMtls: (TokenListenerSettings & { readonly tls: ServerTls }) | undefined
+    readonly tokenExternal: (TokenListenerSettings & { readonly tls: ServerTls }) | undefined
+    readonly public: { readonly address: ListenAddress }
+    readonly admin: {
+      readonly address: ListenAddress
+      readonly tls: (ServerTls & { readonly clientCaFile: string }) | undefined
+    }
+  }
+  readonly clientAuth: {
+    readonly xfcc:
+      | {
+          readonly proxies: readonly string[]
+          readonly mode: 'sanitize_set' | 'append_forward'
+          readonly self: SpiffeId
+        }
+      | undefined
+    readonly mtls: { readonly trustDomain: string; readonly bundleFile: string } | undefined
+    /** By trust domain. */
+    readonly jwtSvid: { readonly bundles: ReadonlyMap<string, BundleSource> } | undefined
+    readonly kubernetes:
+      | {
+          readonly trustDomain: string
+          readonly issuer: string
+          readonly audience: string
+          readonly verification: KubernetesVerification
+          readonly maxLifetimeMs: number
+        }
+      | undefined
+    readonly privateKeyJwt: boolean
+  }
+  readonly keys: {
+    readonly algorithms: readonly SigningAlgorithm[]
+    readonly publishBeforeMs: number
+    readonly signForMs: number
+    readonly encryptionKeys: {
+      readonly current: string
+      /** Id → file. */
+      readonly files: Readonly<Record<string, string>>
+    }
+  }
+  readonly store: { readonly sqlite: string }
+  readonly audit: {
+    readonly retainMs: number
+    readonly maxBytes: number
+    readonly stdout: boolean
+  }
+  readonly limits: {
+    readonly perCallerPerSecond: number
+    readonly burst: number
+    readonly concurrentExchanges: number
+  }
+  readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error' }
+  readonly issuersFile: string
+  readonly issuers: readonly IssuerSettings[]
+  /** Folders and files. */
+  readonly rules: readonly string[]
+  /** Those that are on, to be logged at start. */
+  readonly relaxations: readonly Relaxation[]
+}
+
+/** What {@link loadSettings} needs from outside. */
+export interface LoadOptions {
+  /** Absolute path of sts.yaml. */
+  readonly configFile: string
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Gives the text of a file; throws where it cannot be read. */
+  readonly readFile: (path: string) => string
+}
+
+/** What {@link loadSettings} gives; a success may come with warnings. */
+export type SettingsResult =
+  | { readonly ok: true; readonly settings: Settings; readonly problems: readonly Problem[] }
+  | { readonly ok: false; readonly problems: readonly Problem[] }
+
+/** Loads sts.yaml, the environment's overrides and the issuers file; all problems at once. */
+export function loadSettings(options: LoadOptions): SettingsResult {
+  const { configFile, env, readFile } = options
+  const opened = open(configFile, readFile, 'the configuration file')
+  if (!opened.ok) return opened
+  const {
+    document,
+    overrides,
+    problems: fromEnv,
+  } = applyEnvironment(opened.document, SettingsSchema, env)
+  const shaped = shapeOfObject(document, SettingsSchema)
+  const problems = [...shaped.problems]
+  checkSettings(shaped.sound, reportInto(problems, document))
+  const own = [...fromEnv, ...blameVariables(problems.sort(byPlace), overrides)]
+
+  const inConfig = (path: string) => resolve(dirname(configFile), path)
+  const issuersFile =
+    shaped.sound.issuers === undefined ? undefined : inConfig(shaped.sound.issuers)
+  if (issuersFile === undefined) return { ok: false, problems: own }
+  const issuers = loadIssuers(
+    issuersFile,
+    readFile,
+    shaped.sound,
+    memberOf(document.value, 'issuer'),
+  )
+  const all = [...own, ...issuers.problems]
+  if (all.some(({ severity }) => severity === 'error')) return { ok: false, problems: all }
+  const entry = shaped.sound as SettingsEntry
+  const settings = {
+    ...toSettings(entry, configFile, inConfig),
+    issuersFile,
+    issuers: issuers.settings,
+  }
+  return { ok: true, settings: freeze(settings), problems: all }
+}
+
+const byPlace = (a: Problem, b: Problem): number => a.line - b.line || a.column - b.column
+
+type Opened =
+  | { readonly ok: true; readonly document: YamlDocument }
+  | { readonly ok: false; readonly problems: readonly Problem[] }
+
+function open(file: string, readFile: LoadOptions['readFile'], what: string): Opened {
+  let text: string
+  try {
+    text = readFile(file)
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException | undefined)?.code
+    const message = `${what} cannot be read${code === undefined ? '' : ` (${code})`}`
+    return {
+      ok: false,
+      problems: [{ file, line: 0, column: 0, path: '', message, severity: 'error' }],
+    }
+  }
+  return parseYaml(text, file)
+}
+
+function loadIssuers(
+  file: string,
+  readFile: LoadOptions['readFile'],
+  sound: Partial<SettingsEntry>,
+  ownIssuer: unknown,
+): { settings: readonly IssuerSettings[]; problems: readonly Problem[] } {
+  const opened = open(file, readFile, 'the issuers file')
+  if (!opened.ok) return { settings: [], problems: opened.problems }
+  const shaped = shapeOfRecord(opened.document, IssuersSchema, IssuerSchema)
+  const problems = [...shaped.problems]
+  const context = {
+    ownIssuer: typeof ownIssuer === 'string' ? ownIssuer : undefined,
+    // Where the relaxations are themselves wrong, only that is told.
+    allowHttp: sound.relaxations?.allow_http_issuers !== false,
+  }
+  checkIssuers(shaped.sound as never, context, reportInto(problems, opened.document))
+  const inFile = (path: string) => resolve(dirname(file), path)
+  const settings = Object.entries(shaped.sound).map(([name, entry]) =>
+    toIssuerSettings(name, entry as never, inFile),
+  )
+  return { settings, problems: problems.sort(byPlace) }
+}
+
+function toSettings(
+  entry: SettingsEntry,
+  configFile: string,
+  inConfig: (path: string) => string,
+): Omit<Settings, 'issuers' | 'issuersFile'> {
+  const { current, ...files } = entry.keys.encryption_keys
+  const active = Object.entries(entry.relaxations).filter(([, isOn]) => isOn)
+  return {
+    configFile,
+    issuer: entry.issuer,
+    tokenEndpoint: entry.token_endpoint ?? `${entry.issuer}/token`,
+    trustDomains: entry.trust_domains,
+    listeners: toListeners(entry.listeners, inConfig),
+    clientAuth: toClientAuth(entry.client_auth, inConfig),
+    keys: {
+      algorithms: entry.keys.algorithms,
+      publishBeforeMs: entry.keys.publish_before,
+      signForMs: entry.keys.sign_for,
+      encryptionKeys: {
+        current: current ?? '',
+        files: Object.fromEntries(Object.entries(files).map(([id, path]) => [id, inConfig(path)])),
+      },
+    },
+    store: { sqlite: inConfig(entry.store.sqlite) },
+    audit: {
+      retainMs: entry.audit.retain,
+      maxBytes: entry.audit.max_size,
+      stdout: entry.audit.stdout,
+    },
+    limits: {
+      perCallerPerSecond: entry.limits.per_caller_per_second,
+      burst: entry.limits.burst ?? Math.max(1, Math.ceil(entry.limits.per_caller_per_second)),
+      concurrentExchanges: entry.limits.concurrent_exchanges,
+    },
+    log: entry.log,
+    rules: entry.rules.map(inConfig),
+    relaxations: active.map(([name]) => name as Relaxation),
+  }
+}
+
+function toListeners(
+  entry: SettingsEntry['listeners'],
+  inConfig: (path: string) => string,
+): Settings['listeners'] {
+  const tls = (files: { cert_file: string; key_file: string }): ServerTls => ({
+    certFile: inConfig(files.cert_file),
+    keyFile: inConfig(files.key_file),
+  })
+  const withTls = (listener: SettingsEntry['listeners']['token_mtls']) =>
+    listener && {
+      address: listener.address,
+      clientAuth: listener.client_auth,
+      tls: tls(listener.tls),
+    }
+  const { admin, token } = entry
+  return {
+    token: { address: token.address, clientAuth: token.client_auth },
+    tokenMtls: withTls(entry.token_mtls),
+    tokenExternal: withTls(entry.token_external),
+    public: { address: entry.public.address },
+    admin: {
+      address: admin.address,
+      tls: admin.tls && { ...tls(admin.tls), clientCaFile: inConfig(admin.tls.client_ca_file) },
+    },
+  }
+}
+
+function toClientAuth(
+  { xfcc, mtls, jwt_svid, kubernetes, private_key_jwt }: SettingsEntry['client_auth'],
+  inConfig: (path: string) => string,
+): Settings['clientAuth'] {
+  const ca = (file: string | undefined) => (file === undefined ? undefined : inConfig(file))
+  const bundles = Object.entries(jwt_svid?.bundles ?? {}).map(([domain, source]) => {
+    const found: BundleSource =
+      'file' in source
+        ? { kind: 'file', path: inConfig(source.file) }
+        : { kind: 'url', url: source.url, caFile: ca(source.ca_file) }
+    return [domain, found] as const
+  })
+  return {
+    xfcc,
+    mtls: mtls && { trustDomain: mtls.trust_domain, bundleFile: inConfig(mtls.bundle_file) },
+    jwtSvid: jwt_svid && { bundles: new Map(bundles) },
+    kubernetes: kubernetes && {
+      trustDomain: kubernetes.trust_domain,
+      issuer: kubernetes.issuer,
+      audience: kubernetes.audience,
+      verification: toVerification(kubernetes, inConfig),
+      maxLifetimeMs: kubernetes.max_lifetime,
+    },
+    privateKeyJwt: private_key_jwt !== undefined,
+  }
+}
+
+function toVerification(
+  entry: NonNullable<SettingsEntry['client_auth']['kubernetes']>,
+  inConfig: (path: string) => string,
+): KubernetesVerification {
+  const { token_review: review } = entry
+  if (review !== undefined) {
+    return {
+      kind: 'token_review',
+      url: review.url,
+      caFile: inConfig(review.ca_file),
+      tokenFile: inConfig(review.token_file),
+    }
+  }
+  if (entry.jwks_uri !== undefined) {
+    const caFile = entry.ca_file === undefined ? undefined : inConfig(entry.ca_file)
+    return { kind: 'url', url: entry.jwks_uri, caFile }
+  }
+  return { kind: 'file', path: inConfig(entry.jwks_file ?? '') }
+}
+
+/** Freezes plain objects and lists all the way down. */
+function freeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value)
+    for (const child of Object.values(value)) freeze(child)
+  }
+  return value
+}

@@ -1,0 +1,170 @@
+// Owns every metric of this process; the only file that knows prom-client.
+// Must not take a label value from a request: label sets are closed.
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { CLIENT_AUTH_METHODS, type ClientAuthMethod } from '../clients/client.ts'
+import { type ExchangeOutcome, STAGES, type Stage } from '../exchange.ts'
+import type { Reason } from '../oauth/reasons.ts'
+
+/** A published signing key, for a gauge. */
+export interface KeyAge {
+  readonly algorithm: string
+  readonly state: string
+  readonly publishedAgeSeconds: number
+}
+
+/** What is read when somebody asks for metrics, so that nothing has to be told. */
+export interface MetricsSources {
+  readonly keys: () => readonly KeyAge[]
+  /** Audit events that wait for their commit. */
+  readonly auditQueueDepth: () => number
+  readonly rulesetHash: () => string
+  readonly inFlight: () => number
+}
+
+export interface Metrics {
+  /** An exchange that ended; refusals are counted by `refused` alone. */
+  readonly exchange: (outcome: ExchangeOutcome, seconds: number) => void
+  /** A request that was refused before its caller was known. */
+  readonly refused: (reason: Reason) => void
+  readonly stage: (stage: Stage, milliseconds: number) => void
+  readonly jwksAnswer: (status: 200 | 304 | 503) => void
+  readonly render: () => Promise<{ readonly contentType: string; readonly body: string }>
+}
+
+/** Seconds. An exchange takes about a millisecond; a key set that has to be fetched, up to 5 s. */
+const EXCHANGE_BUCKETS = [
+  0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
+]
+/** Seconds. A stage may be as short as a look-up. */
+const STAGE_BUCKETS = [0.00001, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 5]
+
+/** Makes the metrics of a process in a registry of their own. */
+export function createMetrics(sources: MetricsSources): Metrics {
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry })
+
+  const exchanges = new Counter({
+    name: 'mesh_sts_exchanges_total',
+    help: 'Exchanges of authenticated callers; reason is empty for those granted',
+    labelNames: ['outcome', 'reason', 'method'],
+    registers,
+  })
+  const refusals = new Counter({
+    name: 'mesh_sts_refusals_total',
+    help: 'Requests refused before their caller was known',
+    labelNames: ['reason'],
+    registers,
+  })
+  const jwksAnswers = new Counter({
+    name: 'mesh_sts_jwks_answers_total',
+    help: 'Answers of the key set endpoint',
+    labelNames: ['status'],
+    registers,
+  })
+  const durations = new Histogram({
+    name: 'mesh_sts_exchange_duration_seconds',
+    help: 'From the arrival of the body to the answer, for authenticated callers',
+    buckets: EXCHANGE_BUCKETS,
+    registers,
+  })
+  const stageDurations = new Histogram({
+    name: 'mesh_sts_stage_duration_seconds',
+    help: 'Time in each stage of an exchange',
+    labelNames: ['stage'],
+    buckets: STAGE_BUCKETS,
+    registers,
+  })
+  registerGauges(registers, sources)
+
+  // Resolved once: labels() builds objects, and these are on the path of every exchange.
+  const stages = new Map(STAGES.map((stage) => [stage, stageDurations.labels(stage)]))
+  const granted = new Map(
+    CLIENT_AUTH_METHODS.map((method) => [method, exchanges.labels('granted', '', method)]),
+  )
+  const denied = remembered((reason: Reason, method: ClientAuthMethod) =>
+    exchanges.labels('denied', reason, method),
+  )
+  const refusedBy = remembered((reason: Reason) => refusals.labels(reason))
+
+  return {
+    exchange: ({ event, result }, seconds) => {
+      if (event === undefined) return
+      durations.observe(seconds)
+      const { method } = event.caller
+      if (result.ok) granted.get(method)?.inc()
+      else denied(result.reason, method).inc()
+    },
+    refused: (reason) => refusedBy(reason).inc(),
+    stage: (stage, milliseconds) => stages.get(stage)?.observe(milliseconds / 1000),
+    jwksAnswer: (status) => jwksAnswers.labels(String(status)).inc(),
+    render: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
+  }
+}
+
+/** Remembers what a function makes of its labels; both sets are closed, so this is bounded. */
+function remembered<Labels extends readonly string[], Child>(
+  make: (...labels: Labels) => Child,
+): (...labels: Labels) => Child {
+  const children = new Map<string, Child>()
+  return (...labels) => {
+    const key = labels.join(' ')
+    let child = children.get(key)
+    if (child === undefined) {
+      child = make(...labels)
+      children.set(key, child)
+    }
+    return child
+  }
+}
+
+function registerGauges(registers: Registry[], sources: MetricsSources): void {
+  new Gauge({
+    name: 'mesh_sts_key_published_age_seconds',
+    help: 'How long each signing key has been in the key set; the oldest of a state',
+    labelNames: ['alg', 'state'],
+    registers,
+    collect() {
+      this.reset()
+      for (const [labels, age] of oldest(sources.keys())) {
+        const [alg = '', state = ''] = labels.split(' ')
+        this.set({ alg, state }, age)
+      }
+    },
+  })
+  new Gauge({
+    name: 'mesh_sts_audit_queue_depth',
+    help: 'Audit events that wait for their commit',
+    registers,
+    collect() {
+      this.set(sources.auditQueueDepth())
+    },
+  })
+  new Gauge({
+    name: 'mesh_sts_exchanges_in_flight',
+    help: 'Exchanges that are running',
+    registers,
+    collect() {
+      this.set(sources.inFlight())
+    },
+  })
+  new Gauge({
+    name: 'mesh_sts_ruleset_info',
+    help: 'Always 1; the hash is that of the ruleset in force',
+    labelNames: ['hash'],
+    registers,
+    collect() {
+      this.reset()
+      this.set({ hash: sources.rulesetHash() }, 1)
+    },
+  })
+}
+
+function oldest(keys: readonly KeyAge[]): ReadonlyMap<string, number> {
+  const ages = new Map<string, number>()
+  for (const { algorithm, state, publishedAgeSeconds } of keys) {
+    const labels = `${algorithm} ${state}`
+    ages.set(labels, Math.max(publishedAgeSeconds, ages.get(labels) ?? 0))
+  }
+  return ages
+}

@@ -1,0 +1,92 @@
+// Owns the delegation claims of a token that is handed in: `act`, `may_act` (RFC 8693 §4.1, §4.4) and our `chain`. Pure.
+// Must not decide who may act.
+import { type Claims, isPlainText } from '../jwt/claims.ts'
+import { fail, ok, type Result } from '../oauth/reasons.ts'
+import type { Act, MayAct } from './subject.ts'
+
+/** Longer than any call graph is deep; the exchange adds one level at a time. */
+export const MAX_ACT_DEPTH = 10
+/** Half of what a minted token may measure. */
+export const MAX_ACT_BYTES = 4096
+const MAX_CHAIN = 16
+const MAY_ACT_MEMBERS: ReadonlySet<string> = new Set(['iss', 'sub'])
+
+/** Whose token it is that carries the claims. */
+export interface ActOrigin {
+  /** `iss` of the token. */
+  readonly iss: string
+  /** Our own issuer URL; levels of our own tokens are kept as they are. */
+  readonly selfIss: string
+}
+
+/**
+ * Reads an `act` claim, keeping `sub` and `iss` of each level; `exp`, `aud` and the like mean nothing
+ * there. In another issuer's token each level gets that issuer's `iss` where it has none, and no level
+ * may name ours: only we say whom we authenticated (P2).
+ * Fails with `subject_token_act_malformed` or `subject_token_act_too_deep` (levels or bytes).
+ */
+export function parseAct(value: unknown, origin: ActOrigin): Result<Act> {
+  const isForeign = origin.iss !== origin.selfIss
+  const levels: { sub: string; iss?: string }[] = []
+  for (let level = value; level !== undefined; level = level.act) {
+    if (levels.length === MAX_ACT_DEPTH) {
+      return fail('subject_token_act_too_deep', `more than ${MAX_ACT_DEPTH} levels`)
+    }
+    if (!isObject(level)) return fail('subject_token_act_malformed', 'a level is no object')
+    const named = parseParty(level)
+    if (named === undefined) {
+      return fail('subject_token_act_malformed', 'sub or iss of a level is no plain text')
+    }
+    if (isForeign && named.iss === origin.selfIss) {
+      return fail('subject_token_act_malformed', "a level of another issuer's token names ours")
+    }
+    levels.push(isForeign ? { sub: named.sub, iss: named.iss ?? origin.iss } : named)
+  }
+  const act = levels.reduceRight<Act | undefined>(
+    (inner, level) => (inner === undefined ? level : { ...level, act: inner }),
+    undefined,
+  )
+  if (act === undefined) return fail('subject_token_act_malformed', 'there is no level')
+  if (Buffer.byteLength(JSON.stringify(act)) > MAX_ACT_BYTES) {
+    return fail('subject_token_act_too_deep', `more than ${MAX_ACT_BYTES} bytes`)
+  }
+  return ok(act)
+}
+
+/**
+ * Reads a `may_act` claim: `sub`, and `iss` where it has one. Any other member refuses the token: it may
+ * restrict who acts in a way that we would not honour. Fails with `subject_token_may_act_malformed`.
+ */
+export function parseMayAct(value: unknown): Result<MayAct> {
+  if (!isObject(value)) return fail('subject_token_may_act_malformed', 'it is no object')
+  if (Object.keys(value).some((name) => !MAY_ACT_MEMBERS.has(name))) {
+    return fail('subject_token_may_act_malformed', 'it has a member that is not known')
+  }
+  const named = parseParty(value)
+  return named === undefined
+    ? fail('subject_token_may_act_malformed', 'sub or iss is no plain text')
+    : ok(named)
+}
+
+/** Reads `chain` of our own token: callers that we authenticated. Fails with `subject_token_claim_malformed`. */
+export function parseChain(value: unknown): Result<readonly string[]> {
+  if (value === undefined) return ok([])
+  if (
+    !Array.isArray(value) ||
+    value.length > MAX_CHAIN ||
+    !value.every((one) => isPlainText(one))
+  ) {
+    return fail('subject_token_claim_malformed', 'chain is no list of plain texts')
+  }
+  return ok(value)
+}
+
+function parseParty(members: Claims): { sub: string; iss?: string } | undefined {
+  const { sub, iss } = members
+  if (!isPlainText(sub)) return undefined
+  if (iss === undefined) return { sub }
+  return isPlainText(iss) ? { sub, iss } : undefined
+}
+
+const isObject = (value: unknown): value is Claims =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -1,0 +1,226 @@
+// Owns the verification of subject and actor tokens, in reading order; the only maker of Subject and Actor.
+// Must not decide what a verified token may be exchanged for.
+import {
+  audiencesOf,
+  checkTimes,
+  checkTyp,
+  MAX_IDENTIFIER_CHARACTERS,
+  optionalText,
+  requiredText,
+  TYP_ABSENT,
+} from '../jwt/claims.ts'
+import { type JwtFailure, parseCompactJwt, type UnverifiedJwt } from '../jwt/compact.ts'
+import type { SignatureVerifier } from '../jwt/verify-signature.ts'
+import type { TokenType } from '../oauth/names.ts'
+import { type Failure, fail, ok, type Result } from '../oauth/reasons.ts'
+import { parseAct, parseChain, parseMayAct } from './act.ts'
+import { mayPresent, type Presenter } from './presenter.ts'
+import { scopesOf } from './scopes-from.ts'
+import { type Act, type Actor, asVerified, type MayAct, SELF, type Subject } from './subject.ts'
+import type { TrustedIssuer } from './trusted-issuer.ts'
+
+export interface TokenVerifierOptions {
+  /** This service as an issuer (trusted-issuer.ts `ownIssuer`). */
+  readonly self: TrustedIssuer
+  /** Everybody else; names and `iss` values are distinct. */
+  readonly issuers: readonly TrustedIssuer[]
+  readonly signatures: SignatureVerifier
+  /** Allowed on `nbf` and `iat` for clocks that run ahead; never on `exp`. */
+  readonly clockSkewSeconds: number
+}
+
+/** The ports of exchange.ts. `now` is in milliseconds since the epoch. */
+export interface TokenVerifier {
+  /** Fails with `subject_token_*`; `subject_token_issuer_unavailable` is an outage with retryAfterSeconds. */
+  verifySubject(
+    token: string,
+    type: TokenType,
+    presenter: Presenter,
+    now: number,
+  ): Promise<Result<Subject>>
+  /** Fails with `actor_token_*`; a token that is itself delegated is `actor_token_delegated`. */
+  verifyActor(
+    token: string,
+    type: TokenType,
+    presenter: Presenter,
+    now: number,
+  ): Promise<Result<Actor>>
+}
+
+type Role = 'subject_token' | 'actor_token'
+
+/** What subject and actor tokens have in common once verified. */
+interface VerifiedToken {
+  readonly issuer: TrustedIssuer
+  readonly jwt: UnverifiedJwt
+  readonly sub: string
+  readonly audiences: readonly string[]
+  readonly exp: number
+  readonly jti: string | undefined
+}
+
+/** OpenID Connect sets no `typ` for ID tokens, most write JWT; an access token's type never passes. */
+const ID_TOKEN_TYP = ['JWT', TYP_ABSENT] as const
+const MAX_JTI_CHARACTERS = 512
+
+/** Creates the verifier. Throws where two issuers share a name or an `iss`: then a token's issuer is not certain. */
+export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifier {
+  const all = [options.self, ...options.issuers]
+  const issuers = new Map(all.map((issuer) => [issuer.iss, issuer]))
+  if (issuers.size < all.length || new Set(all.map((issuer) => issuer.name)).size < all.length) {
+    throw new Error('two trusted issuers share a name or an iss')
+  }
+
+  async function verify(
+    role: Role,
+    token: string,
+    type: TokenType,
+    presenter: Presenter,
+    now: number,
+  ): Promise<Result<VerifiedToken>> {
+    const parsed = parseCompactJwt(token)
+    if (!parsed.ok) return refuse(role, parsed)
+    const jwt = parsed.value
+
+    // The issuer comes from a fixed map, before anything is asked of a network (RFC 8725 §3.8).
+    const iss = requiredText(jwt.claims, 'iss')
+    if (!iss.ok) return refuse(role, iss)
+    const issuer = issuers.get(iss.value)
+    if (issuer === undefined)
+      return fail(`${role}_issuer_not_trusted`, `iss ${printable(iss.value)}`)
+
+    if (!acceptsType(issuer, type))
+      return fail(`${role}_type_not_accepted`, `${issuer.name}: ${type}`)
+    const typ = checkTyp(jwt.header, type === 'id_token' ? ID_TOKEN_TYP : issuer.accessTokenTyp)
+    if (!typ.ok) return refuse(role, typ)
+    const signature = await options.signatures.verify(jwt, issuer.keys, issuer.algorithms)
+    if (!signature.ok) return refuse(role, signature)
+    return validate(role, issuer, jwt, presenter, now)
+  }
+
+  function validate(
+    role: Role,
+    issuer: TrustedIssuer,
+    jwt: UnverifiedJwt,
+    presenter: Presenter,
+    now: number,
+  ): Result<VerifiedToken> {
+    const { claims } = jwt
+    const times = checkTimes(claims, { now, skewSeconds: options.clockSkewSeconds })
+    if (!times.ok) return refuse(role, times)
+    const audiences = audiencesOf(claims)
+    if (!audiences.ok) return refuse(role, audiences)
+    if (!mayPresent(issuer, audiences.value, presenter)) {
+      return fail(
+        `${role}_presenter_not_allowed`,
+        `${presenter.name} with a token of ${issuer.name}`,
+      )
+    }
+    // Bound to a key whose possession nobody proved here (RFC 7800 §3.1).
+    if (claims.cnf !== undefined) return fail(`${role}_confirmation_unsupported`)
+    const sub = requiredText(claims, 'sub', maxSubCharacters(issuer))
+    if (!sub.ok) return refuse(role, sub)
+    const jti = optionalText(claims, 'jti', MAX_JTI_CHARACTERS)
+    if (!jti.ok) return refuse(role, jti)
+    return ok({
+      issuer,
+      jwt,
+      sub: sub.value,
+      audiences: audiences.value,
+      exp: times.value.exp,
+      jti: jti.value,
+    })
+  }
+
+  return {
+    async verifySubject(token, type, presenter, now) {
+      const verified = await verify('subject_token', token, type, presenter, now)
+      return verified.ok ? subjectOf(verified.value, type, options.self.iss) : verified
+    },
+    async verifyActor(token, type, presenter, now) {
+      const verified = await verify('actor_token', token, type, presenter, now)
+      return verified.ok ? actorOf(verified.value) : verified
+    },
+  }
+}
+
+/** RFC 8693 §3: `jwt` names the format only, so it is another name for an access token here. */
+const acceptsType = (issuer: TrustedIssuer, type: TokenType): boolean =>
+  issuer.tokenTypes.has(type) || (type === 'jwt' && issuer.tokenTypes.has('access_token'))
+
+/** With its prefix a subject is not longer than what we accept in a token of our own. */
+const maxSubCharacters = ({ subjectPrefix }: TrustedIssuer): number =>
+  MAX_IDENTIFIER_CHARACTERS - (subjectPrefix === undefined ? 0 : subjectPrefix.length + 1)
+
+const refuse = (role: Role, failure: JwtFailure): Failure =>
+  fail(`${role}_${failure.problem}`, failure.detail, failure.retryAfterSeconds)
+
+/** Outside text for a log: short, printable ASCII. */
+const printable = (text: string): string => text.slice(0, 200).replace(/[^\x20-\x7e]/g, '?')
+
+function subjectOf(
+  verified: VerifiedToken,
+  tokenType: TokenType,
+  selfIss: string,
+): Result<Subject> {
+  const { issuer, jwt, sub } = verified
+  const scopes = scopesOf(jwt.claims, issuer.scopesFrom)
+  if (!scopes.ok) return refuse('subject_token', scopes)
+  const delegation = delegationOf(issuer, jwt, selfIss)
+  if (!delegation.ok) return delegation
+  return ok(
+    asVerified<Subject>({
+      issuer: issuer.name,
+      iss: issuer.iss,
+      sub,
+      qualifiedSub: issuer.subjectPrefix === undefined ? sub : `${issuer.subjectPrefix}:${sub}`,
+      tokenType,
+      audiences: verified.audiences,
+      scopes: scopes.value,
+      exp: verified.exp,
+      claims: jwt.claims,
+      ...delegation.value,
+      ...(verified.jti === undefined ? {} : { jti: verified.jti }),
+      tokenHash: jwt.hash,
+    }),
+  )
+}
+
+type Delegation = Pick<Subject, 'chain'> & { readonly act?: Act; readonly mayAct?: MayAct }
+
+/** P2: what a token says of its actors is read from the token, whatever the request looks like. */
+function delegationOf(
+  issuer: TrustedIssuer,
+  jwt: UnverifiedJwt,
+  selfIss: string,
+): Result<Delegation> {
+  const { act: actClaim, may_act: mayActClaim, chain: chainClaim } = jwt.claims
+  const act = actClaim === undefined ? undefined : parseAct(actClaim, { iss: issuer.iss, selfIss })
+  if (act?.ok === false) return act
+  const mayAct = mayActClaim === undefined ? undefined : parseMayAct(mayActClaim)
+  if (mayAct?.ok === false) return mayAct
+  // Another issuer's `chain` is only a claim of that name.
+  const chain = parseChain(issuer.name === SELF ? chainClaim : undefined)
+  if (!chain.ok) return chain
+  return ok({
+    chain: chain.value,
+    ...(act === undefined ? {} : { act: act.value }),
+    ...(mayAct === undefined ? {} : { mayAct: mayAct.value }),
+  })
+}
+
+function actorOf({ issuer, jwt, sub, exp, jti }: VerifiedToken): Result<Actor> {
+  if (jwt.claims.act !== undefined || jwt.claims.may_act !== undefined) {
+    return fail('actor_token_delegated', 'it has act or may_act')
+  }
+  return ok(
+    asVerified<Actor>({
+      issuer: issuer.name,
+      iss: issuer.iss,
+      sub,
+      exp,
+      ...(jti === undefined ? {} : { jti }),
+      tokenHash: jwt.hash,
+    }),
+  )
+}

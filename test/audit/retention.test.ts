@@ -1,0 +1,182 @@
+// Retention on real files: by age, by size, oldest first, in small steps.
+import assert from 'node:assert/strict'
+import { statSync } from 'node:fs'
+import { test } from 'node:test'
+import { createRetention, type RetentionOptions, usedBytesOf } from '../../src/audit/retention.ts'
+import { fail } from '../../src/oauth/reasons.ts'
+import type { Database } from '../../src/store/database.ts'
+import type { Writer } from '../../src/store/writer.ts'
+import { migratedPath, NOW, open, recordedLog, startWriter } from '../support/audit-store.ts'
+
+const HOUR_MS = 3_600_000
+const PLENTY_BYTES = 1e12
+
+const times = (db: Database): number[] =>
+  db.prepare('SELECT time FROM audit_events ORDER BY time').pluck().all() as number[]
+
+/** Adds events a millisecond apart, of some 1 KB each. */
+function fill(db: Database, from: number, count: number): void {
+  const insert = db.prepare('INSERT INTO audit_events (time, record) VALUES (?, ?)')
+  const record = JSON.stringify({ pad: 'x'.repeat(1000) })
+  db.transaction(() => {
+    for (let index = 0; index < count; index++) insert.run(from + index, record)
+  })()
+}
+
+function retentionOf(
+  db: Database,
+  writer: Pick<Writer, 'write'>,
+  change: Partial<RetentionOptions> = {},
+) {
+  return createRetention({
+    db,
+    writer,
+    now: () => NOW,
+    maxAgeMs: HOUR_MS,
+    maxBytes: PLENTY_BYTES,
+    log: recordedLog(),
+    ...change,
+  })
+}
+
+test('events older than maxAgeMs are deleted, those of exactly that age are kept', async (t) => {
+  const path = migratedPath(t)
+  const db = open(t, path)
+  fill(db, NOW - HOUR_MS - 450, 460)
+  db.prepare('INSERT INTO refusal_counts VALUES (?, ?, ?, ?)').run(NOW - HOUR_MS - 1, 'r', 'p', 1)
+  db.prepare('INSERT INTO refusal_counts VALUES (?, ?, ?, ?)').run(NOW - HOUR_MS, 'r', 'p', 1)
+  const done = await retentionOf(db, await startWriter(t, path)).runOnce()
+  assert.equal(done.deletedByAge, 450)
+  assert.equal(done.deletedBySize, 0)
+  assert.equal(done.deletedRefusals, 1)
+  assert.equal(times(db)[0], NOW - HOUR_MS)
+  assert.equal(times(db).length, 10)
+})
+
+test('above maxBytes the oldest go until the size fits, whatever their order of arrival', async (t) => {
+  const path = migratedPath(t)
+  const db = open(t, path)
+  fill(db, NOW - 500, 500)
+  fill(db, NOW - 2000, 1500)
+  const maxBytes = 1_000_000
+  assert.ok(usedBytesOf(db) > maxBytes)
+  const done = await retentionOf(db, await startWriter(t, path), { maxBytes }).runOnce()
+  assert.ok(done.deletedBySize > 0)
+  assert.equal(done.deletedByAge, 0)
+  assert.ok(done.usedBytes <= maxBytes && done.usedBytes > maxBytes / 2)
+  const left = times(db)
+  assert.equal(left.length, 2000 - done.deletedBySize)
+  assert.deepEqual(
+    left,
+    Array.from({ length: left.length }, (_, index) => NOW - left.length + index),
+  )
+})
+
+test('the file stops growing: freed pages are used again', async (t) => {
+  const path = migratedPath(t)
+  const db = open(t, path)
+  const writer = await startWriter(t, path)
+  const maxBytes = 1_000_000
+  const retention = retentionOf(db, writer, { maxBytes })
+  const sizes: number[] = []
+  for (let round = 0; round < 12; round++) {
+    fill(db, NOW - 20_000 + round * 1000, 300)
+    await retention.runOnce()
+    db.pragma('wal_checkpoint(TRUNCATE)')
+    sizes.push(statSync(path).size)
+  }
+  assert.ok(Math.max(...sizes) < 1.5 * maxBytes, sizes.join(' '))
+  assert.equal(new Set(sizes.slice(6)).size, 1, sizes.join(' '))
+})
+
+test('counts of refusals go with the events of their time, and do not push events out', async (t) => {
+  const path = migratedPath(t)
+  const db = open(t, path)
+  fill(db, NOW - 2000, 2000)
+  const add = db.prepare('INSERT INTO refusal_counts VALUES (?, ?, ?, 1)')
+  add.run(NOW - 2001, 'r', 'older than what is left')
+  add.run(NOW, 'r', 'of now')
+  const retention = retentionOf(db, await startWriter(t, path), { maxBytes: 1_000_000 })
+  assert.equal((await retention.runOnce()).deletedRefusals, 1)
+  assert.deepEqual(db.prepare('SELECT peer FROM refusal_counts').pluck().all(), ['of now'])
+})
+
+test('rows are deleted in small steps, between which others write', async (t) => {
+  const path = migratedPath(t)
+  const db = open(t, path)
+  fill(db, NOW - 2 * HOUR_MS, 1000)
+  const writer = await startWriter(t, path)
+  const steps: number[] = []
+  const write: Writer['write'] = async (name, values) => {
+    const done = await writer.write(name, values)
+    if (done.ok && name === 'delete_events_before') steps.push(done.value)
+    return done
+  }
+  await retentionOf(db, { write }).runOnce()
+  assert.deepEqual(steps, [200, 200, 200, 200, 200, 0])
+})
+
+test('a size that deleting cannot reach ends the run', async (t) => {
+  const path = migratedPath(t)
+  const db = open(t, path)
+  fill(db, NOW - 300, 300)
+  const done = await retentionOf(db, await startWriter(t, path), { maxBytes: 1 }).runOnce()
+  assert.equal(done.deletedBySize, 300)
+})
+
+test('a run ends where writes fail, and the next one goes on', async (t) => {
+  const path = migratedPath(t)
+  const db = open(t, path)
+  fill(db, NOW - 2 * HOUR_MS, 10)
+  const away: Writer['write'] = async () => fail('audit_unavailable')
+  assert.equal((await retentionOf(db, { write: away }).runOnce()).deletedByAge, 0)
+  assert.equal(times(db).length, 10)
+  assert.equal((await retentionOf(db, await startWriter(t, path)).runOnce()).deletedByAge, 10)
+})
+
+test('from 80 % of maxBytes on it warns, once until the size was below', async (t) => {
+  const path = migratedPath(t)
+  const db = open(t, path)
+  const writer = await startWriter(t, path)
+  fill(db, NOW - 1000, 1000)
+  const used = usedBytesOf(db)
+  const warnings = async (maxBytes: number, rounds: number) => {
+    const log = recordedLog()
+    const retention = retentionOf(db, writer, { maxBytes, log })
+    for (let round = 0; round < rounds; round++) await retention.runOnce()
+    return log.lines.filter(({ level }) => level === 'warn')
+  }
+  assert.deepEqual(await warnings(Math.floor(used / 0.79), 2), [])
+  const maxBytes = Math.floor(used / 0.8)
+  assert.deepEqual(await warnings(maxBytes, 3), [
+    {
+      level: 'warn',
+      fields: { usedBytes: used, maxBytes },
+      message: 'audit is above 80 percent of its maximum size',
+    },
+  ])
+})
+
+test('start runs every 10 s until stop', async (t) => {
+  const path = migratedPath(t)
+  const db = open(t, path)
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  let calls = 0
+  const write: Writer['write'] = async () => {
+    calls += 1
+    return { ok: true, value: 0 }
+  }
+  const retention = retentionOf(db, { write })
+  retention.start()
+  retention.start()
+  t.mock.timers.tick(10_000)
+  await new Promise((resolve) => setImmediate(resolve))
+  const perRun = calls
+  assert.ok(perRun > 0)
+  t.mock.timers.tick(10_000)
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(calls, 2 * perRun)
+  await retention.stop()
+  t.mock.timers.tick(60_000)
+  assert.equal(calls, 2 * perRun)
+})

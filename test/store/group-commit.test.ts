@@ -1,0 +1,135 @@
+// The statements fit the schema, and a batch's answer says what became of each write.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import Sqlite from 'better-sqlite3'
+import { createGroupCommit } from '../../src/store/group-commit.ts'
+import {
+  type SqlValue,
+  WRITE_CODES,
+  WRITE_NAMES,
+  WRITES,
+  type WriteName,
+} from '../../src/store/writes.ts'
+import { migratedPath, NOW, open } from '../support/audit-store.ts'
+
+/** A value for every question mark of every write. */
+const SAMPLES = {
+  audit_event: [NOW, '{"decision_id":"d"}'],
+  claim_assertion: ['a', NOW],
+  sweep_assertions: [NOW, 10],
+  add_refusals: [NOW, 'client_missing', '10.0.0.1', 3],
+  delete_events_before: [NOW + 1, 10],
+  delete_oldest_events: [10],
+  delete_refusals_before: [NOW + 1, 10],
+  probe_grow: [],
+  probe_shrink: [],
+} as const satisfies Record<WriteName, readonly SqlValue[]>
+
+const batchOf = (...names: WriteName[]): SqlValue[] =>
+  names.flatMap((name): SqlValue[] => [WRITE_CODES[name], ...SAMPLES[name]])
+
+for (const name of WRITE_NAMES) {
+  test(`${name} fits the schema and takes as many values as it says`, (t) => {
+    const db = open(t, migratedPath(t))
+    assert.equal(WRITES[name].parameters, WRITES[name].sql.split('?').length - 1)
+    const answer = createGroupCommit(db)(batchOf(name))
+    assert.equal(answer.error, undefined)
+    assert.equal(answer.broken, false)
+    assert.equal(answer.changes.length, 1)
+  })
+}
+
+test('answers stand in the order of the writes', (t) => {
+  const commit = createGroupCommit(open(t, migratedPath(t)))
+  const batch = batchOf(
+    'claim_assertion',
+    'audit_event',
+    'claim_assertion',
+    'audit_event',
+    'delete_oldest_events',
+  )
+  assert.deepEqual(commit(batch), { changes: [1, 1, 0, 1, 2], broken: false })
+})
+
+test('the schema that is not there is an error at once', (t) => {
+  const db = new Sqlite(':memory:')
+  t.after(() => db.close())
+  assert.throws(() => createGroupCommit(db), /no such table/)
+})
+
+test('counts of one minute, reason and peer add up', (t) => {
+  const db = open(t, migratedPath(t))
+  const commit = createGroupCommit(db)
+  commit(batchOf('add_refusals', 'add_refusals'))
+  commit(batchOf('add_refusals'))
+  assert.deepEqual(db.prepare('SELECT * FROM refusal_counts').all(), [
+    { minute: NOW, reason: 'client_missing', peer: '10.0.0.1', count: 9 },
+  ])
+})
+
+test('a value that cannot be bound fails its write only', (t) => {
+  const db = open(t, migratedPath(t))
+  const bad = [WRITE_CODES.audit_event, undefined as unknown as null, '{}']
+  const answer = createGroupCommit(db)([
+    ...batchOf('audit_event'),
+    ...bad,
+    ...batchOf('audit_event'),
+  ])
+  assert.deepEqual(answer.changes, [1, -1, 1])
+  assert.equal(answer.broken, false)
+  assert.equal(db.prepare('SELECT count(*) FROM audit_events').pluck().get(), 2)
+})
+
+test('a code that does not exist throws: the thread must not guess', (t) => {
+  const commit = createGroupCommit(open(t, migratedPath(t)))
+  assert.throws(() => commit([99]), /does not exist/)
+})
+
+test('audit_events: columns are read out of the record, and cannot be written', (t) => {
+  const db = open(t, migratedPath(t))
+  const record = {
+    decision_id: 'd',
+    outcome: 'denied',
+    reason: 'target_unknown',
+    caller: { id: 'c', service: 's' },
+    subject: { sub: 'u' },
+    issued: { sub: 'i' },
+    target: 't',
+  }
+  db.prepare('INSERT INTO audit_events (time, record) VALUES (?, ?)').run(
+    NOW,
+    JSON.stringify(record),
+  )
+  assert.deepEqual(db.prepare('SELECT * FROM audit_events').get(), {
+    seq: 1,
+    time: NOW,
+    record: JSON.stringify(record),
+    decision_id: 'd',
+    outcome: 'denied',
+    reason: 'target_unknown',
+    caller: 'c',
+    service: 's',
+    subject: 'u',
+    issued_subject: 'i',
+    target: 't',
+  })
+  assert.throws(() => db.exec("UPDATE audit_events SET target = 'x'"), /generated column/)
+})
+
+test('deletes and time ranges use the one index', (t) => {
+  const db = open(t, migratedPath(t))
+  const plan = (sql: string, ...values: SqlValue[]) =>
+    db.prepare<SqlValue[], { detail: string }>(`EXPLAIN QUERY PLAN ${sql}`).all(...values)
+  for (const name of ['delete_events_before', 'delete_oldest_events'] as const) {
+    const steps = plan(WRITES[name].sql, ...SAMPLES[name]).map(({ detail }) => detail)
+    assert.ok(
+      steps.some((step) => step.includes('audit_events_time')),
+      steps.join('\n'),
+    )
+    assert.ok(!steps.some((step) => step.includes('TEMP B-TREE')), steps.join('\n'))
+  }
+  const names = db.prepare(
+    "SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'audit_events'",
+  )
+  assert.deepEqual(names.pluck().all(), ['audit_events_time'])
+})
