@@ -25,7 +25,10 @@ export function ruleText(services: number): string {
   const name = (index: number) => `svc-${index % services}`
   const lines = ['namespace: bench', 'services:']
   for (let index = 0; index < services; index++) {
-    const steps = Array.from({ length: Math.min(RULES_PER_SERVICE, services) }, (_, step) => step + 1)
+    const steps = Array.from(
+      { length: Math.min(RULES_PER_SERVICE, services) },
+      (_, step) => step + 1,
+    )
     lines.push(
       `  ${name(index)}:`,
       `    audience: https://${name(index)}.bench.example`,
@@ -48,7 +51,12 @@ export function ruleText(services: number): string {
 export function makeFixture(): Fixture {
   const folder = mkdtempSync(join(tmpdir(), 'mesh-sts-bench-'))
   const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
-  const issuerJwk = { ...publicKey.export({ format: 'jwk' }), kid: 'bench', alg: 'RS256', use: 'sig' }
+  const issuerJwk = {
+    ...publicKey.export({ format: 'jwk' }),
+    kid: 'bench',
+    alg: 'RS256',
+    use: 'sig',
+  }
   mkdirSync(join(folder, 'rules'))
   writeFileSync(join(folder, 'rules/bench.yaml'), ruleText(SERVICES))
   writeFileSync(join(folder, 'issuer.jwks.json'), JSON.stringify({ keys: [issuerJwk] }))

@@ -42,56 +42,72 @@ const ID_SLACK_MS = 60_000
 export function* queryAudit(db: Database, filters: AuditFilters): Generator<AuditEvent, void> {
   const isNewestFirst = (filters.first ?? 'newest') === 'newest'
   const { conditions, parameters } = conditionsOf(filters)
-  const [after, order] = isNewestFirst ? ['<', 'DESC'] : ['>', 'ASC']
   const page = db.prepare<[Record<string, string | number>], StoredRow>(
-    `SELECT seq, time, record FROM audit_events
-      WHERE ${[...conditions, `time ${after}= @time`, `(time ${after} @time OR seq ${after} @seq)`].join(' AND ')}
-      ORDER BY time ${order}, seq ${order} LIMIT @rows`,
+    `SELECT seq, time, record FROM audit
+      WHERE ${[...conditions, ...(isNewestFirst ? BEFORE_LAST : AFTER_LAST)].join(' AND ')} LIMIT @rows`,
   )
+  let { from, to } = boundsOf(filters)
   const end = isNewestFirst ? Number.MAX_SAFE_INTEGER : Number.MIN_SAFE_INTEGER
-  let last = { time: end, seq: end }
+  let [lastTime, lastSeq] = [end, end]
   for (let left = filters.limit ?? Number.MAX_SAFE_INTEGER; left > 0; ) {
-    const rows = page.all({ ...parameters, ...last, rows: Math.min(left, PAGE_ROWS) })
-    for (const { time, record } of rows) yield fromRow([time, record])
-    const lastRow = rows.at(-1)
-    if (lastRow === undefined || rows.length < PAGE_ROWS) return
-    last = { time: lastRow.time, seq: lastRow.seq }
-    left -= rows.length
+    const rows = Math.min(left, PAGE_ROWS)
+    const found = page.all({ ...parameters, from, to, lastTime, lastSeq, rows })
+    for (const { time, record } of found) yield fromRow([time, record])
+    const last = found.at(-1)
+    if (last === undefined || found.length < PAGE_ROWS) return
+    lastTime = last.time
+    lastSeq = last.seq
+    if (isNewestFirst) to = lastTime
+    else from = lastTime
+    left -= found.length
   }
 }
 
-interface Conditions {
-  readonly conditions: readonly string[]
-  readonly parameters: Record<string, string | number>
-}
+// One lower and one upper bound of time, whatever the filters are: of several SQLite takes any for the
+// index and reads all rows up to it. Then what lies behind the last row that was read.
+const IN_RANGE = 'time BETWEEN @from AND @to'
+const BEFORE_LAST = [
+  IN_RANGE,
+  '(time < @lastTime OR seq < @lastSeq) ORDER BY time DESC, seq DESC',
+] as const
+const AFTER_LAST = [
+  IN_RANGE,
+  '(time > @lastTime OR seq > @lastSeq) ORDER BY time ASC, seq ASC',
+] as const
 
-/** SQL for each filter that can be given. Filters are never part of the text. */
+/** SQL for each filter but the time. What is asked for is never part of the text. */
 const FILTER_SQL = {
-  since: 'time >= @since',
-  until: 'time <= @until',
   caller: '(caller = @caller OR service = @caller)',
   subject: '(subject = @subject OR issued_subject = @subject)',
   target: 'target = @target',
   reason: 'reason = @reason',
   outcome: 'outcome = @outcome',
   decisionId: 'decision_id = @decisionId',
-} as const satisfies Record<Exclude<keyof AuditFilters, 'limit' | 'first'>, string>
+} as const satisfies Partial<Record<keyof AuditFilters, string>>
+
+interface Conditions {
+  readonly conditions: readonly string[]
+  readonly parameters: Readonly<Record<string, string>>
+}
 
 function conditionsOf(filters: AuditFilters): Conditions {
   const conditions: string[] = []
-  const parameters: Record<string, string | number> = {}
+  const parameters: Record<string, string> = {}
   for (const [name, sql] of Object.entries(FILTER_SQL)) {
     const value = filters[name as keyof typeof FILTER_SQL]
     if (value === undefined) continue
     conditions.push(sql)
     parameters[name] = value
   }
-  // There is no index by id: the time in the id leads to its few neighbours.
-  const time = filters.decisionId === undefined ? undefined : timeOfDecisionId(filters.decisionId)
-  if (time !== undefined) {
-    conditions.push('time BETWEEN @idFrom AND @idTo')
-    parameters.idFrom = time - ID_SLACK_MS
-    parameters.idTo = time + ID_SLACK_MS
-  }
   return { conditions, parameters }
+}
+
+function boundsOf({ since, until, decisionId }: AuditFilters): { from: number; to: number } {
+  // There is no index by id: the time in the id leads to its few neighbours.
+  const time = decisionId === undefined ? undefined : timeOfDecisionId(decisionId)
+  const [idFrom, idTo] = time === undefined ? [] : [time - ID_SLACK_MS, time + ID_SLACK_MS]
+  return {
+    from: Math.max(since ?? 0, idFrom ?? 0),
+    to: Math.min(until ?? Number.MAX_SAFE_INTEGER, idTo ?? Number.MAX_SAFE_INTEGER),
+  }
 }

@@ -2,7 +2,7 @@
 import type { AuditEvent } from './event.ts'
 import { fromJsonLine, toJsonLine } from './json-line.ts'
 
-/** The values of the write `audit_event`; the other columns are read out of the record by SQLite. */
+/** The values of the write `audit_event`; the view `audit` reads the searched members out of the record. */
 export type AuditRow = readonly [time: number, record: string]
 
 /** The row of an event; {@link fromRow} gives the event back. */

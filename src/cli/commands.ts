@@ -16,6 +16,11 @@ interface Row {
 
 const COMMANDS: readonly Row[] = [
   {
+    name: 'dev',
+    summary: 'Run a development profile on this machine, with everything it needs.',
+    load: async () => (await import('./dev.ts')).dev,
+  },
+  {
     name: 'init',
     summary: 'Make the database and the first signing key.',
     load: async () => (await import('./init.ts')).init,
@@ -74,6 +79,11 @@ const COMMANDS: readonly Row[] = [
     name: 'audit query',
     summary: 'Look up decisions.',
     load: async () => (await import('./audit-query.ts')).auditQuery,
+  },
+  {
+    name: 'exchange',
+    summary: 'Exchange a token and see what became of it.',
+    load: async () => (await import('./exchange.ts')).exchangeCommand,
   },
 ]
 

@@ -1,6 +1,7 @@
 // Owns `dev`: the development profile from its folder to its last breath, and what it says on the way.
 // Must not build anything itself; src/dev/ does.
 import { join, relative, resolve } from 'node:path'
+import { formatProblem } from '../config/problem.ts'
 import { banner, DEFAULT_FOLDER } from '../dev/banner.ts'
 import { developmentLog } from '../dev/log.ts'
 import { nativeModuleProblem } from '../dev/native-module.ts'
@@ -10,6 +11,7 @@ import { type RunningProfile, runProfile } from '../dev/run-profile.ts'
 import { StartError } from '../serve.ts'
 import { StoreError } from '../store/store-error.ts'
 import { type Arguments, defineCommand, UsageError } from './command.ts'
+import { loadDeployment } from './deployment.ts'
 import { type CliIo, EXIT_FAILED, EXIT_OK } from './io.ts'
 
 type Option = 'port-base' | 'folder' | 'fresh'
@@ -42,10 +44,17 @@ export const dev = defineCommand<Option>(
     if (args.has('fresh')) removeFolder(folder)
 
     const profile = await prepareProfile({ folder, ports, rules: join(io.packageFolder, 'rules') })
+    // The environment is left out: a profile is the same for everybody.
+    const { settings, ruleset, problems } = loadDeployment(profile.configFile, {})
+    if (settings === undefined || ruleset === undefined) {
+      return refuse(io, ['the profile has errors', ...problems.map(formatProblem)].join('\n'))
+    }
     const log = developmentLog(io.stderr, io.now)
     const running = await start(io, () =>
       runProfile({
         profile,
+        settings,
+        ruleset,
         identityPort: ports.identity,
         log,
         migrationsFolder: join(io.packageFolder, 'migrations'),
@@ -56,8 +65,8 @@ export const dev = defineCommand<Option>(
     io.stdout(
       banner({
         addresses: profile.addresses,
-        relaxations: running.settings.relaxations,
-        folder: relative(io.cwd, folder),
+        relaxations: settings.relaxations,
+        folder: typedFrom(io.cwd, folder),
         command: commandPrefix(io),
       }),
     )
@@ -72,6 +81,12 @@ export const dev = defineCommand<Option>(
 /** How a command is typed: the package's script in a clone, the command itself where it is installed. */
 export const commandPrefix = ({ cwd, packageFolder }: CliIo): string =>
   cwd === packageFolder ? 'npm run -s mesh-sts --' : 'mesh-sts'
+
+/** A folder as it is typed from another: relative where it lies inside. */
+function typedFrom(cwd: string, folder: string): string {
+  const path = relative(cwd, folder)
+  return path.startsWith('..') ? folder : path
+}
 
 function portBase(args: Arguments<Option>): number {
   const text = args.text('port-base')

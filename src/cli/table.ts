@@ -35,15 +35,16 @@ const STEPS = [
 
 /** `in 2h 5m`, `3d 1h ago`, `now`: two units, so that it is read at a glance. */
 export function relativeTime(at: number, now: number): string {
-  let rest = Math.abs(at - now)
+  const distance = Math.abs(at - now)
+  const first = STEPS.findIndex(([, size]) => distance >= size)
+  const [, least] = STEPS[Math.min(first + 1, STEPS.length - 1)] ?? STEPS[3]
+  // Rounded before it is split, so that 59 min 59 s is an hour.
+  let rest = Math.round(distance / least) * least
   const parts: string[] = []
-  for (const [unit, size] of STEPS) {
+  for (const [unit, size] of first === -1 ? [] : STEPS) {
     const count = Math.floor(rest / size)
-    if (count === 0 && parts.length === 0) continue
-    if (parts.length === 2) break
-    if (count > 0) parts.push(`${count}${unit}`)
-    else break
     rest -= count * size
+    if (count > 0) parts.push(`${count}${unit}`)
   }
   if (parts.length === 0) return 'now'
   return at > now ? `in ${parts.join(' ')}` : `${parts.join(' ')} ago`

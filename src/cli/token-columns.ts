@@ -46,7 +46,7 @@ export function tokenColumns(rows: readonly DiffRow[], options: ColumnsOptions):
 
   const lines = [line(' ', 'claim', 'before', 'after')]
   let last: string | undefined
-  for (const row of rows) {
+  for (const row of joined(rows)) {
     const before = cell(row.before, valueWidth)
     const after = cell(row.change === 'withheld' ? withheld(row) : row.after, valueWidth)
     const name = cell([row.claim === last ? '' : row.claim], nameWidth)
@@ -60,6 +60,21 @@ export function tokenColumns(rows: readonly DiffRow[], options: ColumnsOptions):
     lines.push(...reason(row, nameWidth, width).map((text) => paint(DIM, text)))
   }
   return lines
+}
+
+/** Scopes that share one fate and one reason become one entry. */
+function joined(rows: readonly DiffRow[]): readonly DiffRow[] {
+  const entries: DiffRow[] = []
+  for (const row of rows) {
+    const last = entries.at(-1)
+    const isSame = row.scope !== undefined && last?.change === row.change && last.why === row.why
+    if (!isSame || last === undefined || row.change === 'withheld') entries.push(row)
+    else {
+      const before = [...last.before, ...row.before]
+      entries[entries.length - 1] = { ...last, before, after: [...last.after, ...row.after] }
+    }
+  }
+  return entries
 }
 
 /** The explanation of the signs. */

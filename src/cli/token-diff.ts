@@ -55,7 +55,7 @@ function diffClaim(name: string, input: DiffInput): DiffRow | undefined {
 /** An impersonating exchange leaves no trace of its caller; that is worth a line. */
 function withheldClaim(name: string, { edge }: DiffInput): DiffRow | undefined {
   if (name !== 'act' || edge?.rule.act !== 'impersonate') return undefined
-  const why = 'the rule says act: impersonate, so the token names no caller'
+  const why = 'the rule says act: impersonate: the caller acts as the subject, not for it'
   return { claim: name, change: 'withheld', before: [], after: [], why }
 }
 

@@ -142,7 +142,7 @@ function contextOf({ cert, key, bundle }: Contents): TlsContext {
   }
   // OpenSSL would start without a certificate where the file is empty: each is read here first.
   if (!new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))) {
-    throw new Error('the key is not the certificate’s')
+    throw new Error('the key does not belong to the certificate')
   }
   createSecureContext(context)
   return context

@@ -46,9 +46,13 @@ const RETRY_AFTER_SECONDS = 1
 /** Below the idle time-out of API servers and of load balancers in front of them. */
 const IDLE_CONNECTION_MS = 20_000
 
-/** Makes the question; one under way is shared by everybody who asks the same. */
+/**
+ * Makes the question; one under way is shared by everybody who asks the same. Throws where the API
+ * server's URL is none.
+ */
 export function createTokenReview(options: TokenReviewOptions): TokenReview {
   const { maxConcurrent = DEFAULT_MAX_CONCURRENT } = options
+  const url = new URL(PATH, options.apiServer).href
   const agent = new Agent({ keepAlive: true, timeout: IDLE_CONNECTION_MS })
   const underWay = new Map<string, Promise<Result<void>>>()
   return {
@@ -58,7 +62,9 @@ export function createTokenReview(options: TokenReviewOptions): TokenReview {
       if (underWay.size >= maxConcurrent) {
         return Promise.resolve(unavailable('too many questions under way'))
       }
-      const asked = ask(jwt.token, sub, options, agent).finally(() => underWay.delete(jwt.hash))
+      const asked = ask(jwt.token, sub, { ...options, url, agent }).finally(() =>
+        underWay.delete(jwt.hash),
+      )
       underWay.set(jwt.hash, asked)
       return asked
     },
@@ -69,13 +75,12 @@ export function createTokenReview(options: TokenReviewOptions): TokenReview {
 async function ask(
   token: string,
   sub: string,
-  options: TokenReviewOptions,
-  agent: Agent,
+  options: TokenReviewOptions & { readonly url: string; readonly agent: Agent },
 ): Promise<Result<void>> {
   const credentials = await readCredentials(options)
   if (credentials === undefined) return unavailable('own token or authority cannot be read')
   const answer = await requestJson({
-    url: new URL(PATH, options.apiServer).href,
+    url: options.url,
     method: 'POST',
     headers: { authorization: `Bearer ${credentials.token}` },
     body: JSON.stringify({
@@ -87,7 +92,7 @@ async function ask(
     timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
     maxBytes: MAX_ANSWER_BYTES,
     allowHttp: false,
-    agent,
+    agent: options.agent,
   })
   if (!answer.ok) return unavailable(answer.problem)
   // 401 and 403 are about this service's own token, so they are an outage too.

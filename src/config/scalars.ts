@@ -6,36 +6,47 @@ import { parseSpiffeId, type SpiffeId } from '../clients/spiffe-id.ts'
 import { formatDuration, parseDuration } from './duration.ts'
 import { formatSize, parseSize } from './size.ts'
 
-/** A schema of text that a function reads; its words are the message where it cannot. */
-function written<T>(parse: (text: string) => T | undefined, message: string) {
-  return z.string({ error: message }).transform((text, context): T => {
-    const value = parse(text)
-    if (value !== undefined) return value
-    context.addIssue({ code: 'custom', message })
-    return z.NEVER
-  })
+/** A schema of text that a function reads. `kind` names it in the reference, `message` is told where it cannot. */
+function written<T>(kind: string, parse: (text: string) => T | undefined, message: string) {
+  return z
+    .string({ error: message })
+    .transform((text, context): T => {
+      const value = parse(text)
+      if (value !== undefined) return value
+      context.addIssue({ code: 'custom', message })
+      return z.NEVER
+    })
+    .meta({ title: kind })
 }
 
 /** A duration within bounds, as milliseconds. */
 export function duration(bounds: { min: number; max: number; example: string }) {
   const { min, max, example } = bounds
   const message = `must be a duration from ${formatDuration(min)} to ${formatDuration(max)}, such as ${example}`
-  return written((text) => {
-    const milliseconds = parseDuration(text)
-    return milliseconds !== undefined && milliseconds >= min && milliseconds <= max
-      ? milliseconds
-      : undefined
-  }, message)
+  return written(
+    'duration',
+    (text) => {
+      const milliseconds = parseDuration(text)
+      return milliseconds !== undefined && milliseconds >= min && milliseconds <= max
+        ? milliseconds
+        : undefined
+    },
+    message,
+  )
 }
 
 /** A size within bounds, as bytes. */
 export function size(bounds: { min: number; max: number; example: string }) {
   const { min, max, example } = bounds
   const message = `must be a size from ${formatSize(min)} to ${formatSize(max)}, such as ${example}`
-  return written((text) => {
-    const bytes = parseSize(text)
-    return bytes !== undefined && bytes >= min && bytes <= max ? bytes : undefined
-  }, message)
+  return written(
+    'size',
+    (text) => {
+      const bytes = parseSize(text)
+      return bytes !== undefined && bytes >= min && bytes <= max ? bytes : undefined
+    },
+    message,
+  )
 }
 
 /** Where a listener listens. */
@@ -64,7 +75,11 @@ export function isLoopback({ host }: ListenAddress): boolean {
 }
 
 export const address = () =>
-  written(parseAddress, 'must be an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080')
+  written(
+    'address',
+    parseAddress,
+    'must be an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080',
+  )
 
 /** A path; relative ones are taken from the folder of the file that names them. */
 export const path = () =>
@@ -73,6 +88,7 @@ export const path = () =>
     .min(1, 'must be a path, not an empty text')
     .max(4096)
     .refine((text) => !text.includes('\0'), 'must be a path')
+    .meta({ title: 'path' })
 
 const URL_TEXT = /^https?:\/\/[\x21-\x7e]{1,2040}$/
 
@@ -92,10 +108,13 @@ function urlFault(text: string, isIssuer: boolean): string | undefined {
 }
 
 function urlSchema(isIssuer: boolean) {
-  return z.string({ error: 'must be a URL' }).superRefine((text, context) => {
-    const fault = urlFault(text, isIssuer)
-    if (fault !== undefined) context.addIssue({ code: 'custom', message: fault })
-  })
+  return z
+    .string({ error: 'must be a URL' })
+    .superRefine((text, context) => {
+      const fault = urlFault(text, isIssuer)
+      if (fault !== undefined) context.addIssue({ code: 'custom', message: fault })
+    })
+    .meta({ title: 'URL' })
 }
 
 /** An issuer identifier (RFC 8414 §2): no query, no fragment. Whether http is allowed is checked later. */
@@ -111,9 +130,11 @@ export const trustDomain = () =>
   z
     .string({ error: 'must be a trust domain, such as cluster.local' })
     .regex(TRUST_DOMAIN, 'must be a trust domain: lower-case letters, digits, dots, hyphens')
+    .meta({ title: 'trust domain' })
 
 export const spiffeId = () =>
   written(
+    'SPIFFE ID',
     (text): SpiffeId | undefined => parseSpiffeId(text),
     'must be a SPIFFE ID, such as spiffe://cluster.local/ns/mesh-sts/sa/mesh-sts',
   )
@@ -122,6 +143,7 @@ export const ipAddress = () =>
   z
     .string({ error: 'must be an IP address, such as 127.0.0.6' })
     .refine((text) => isIP(text) !== 0, 'must be an IP address, such as 127.0.0.6')
+    .meta({ title: 'IP address' })
 
 /** A list without repetition that is never empty (P4: empty means nobody, so it is not written). */
 export function list<T extends z.ZodType>(item: T, max = 100) {

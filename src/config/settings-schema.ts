@@ -17,7 +17,9 @@ import {
 } from './scalars.ts'
 
 const clientAuth = () =>
-  list(z.enum(CLIENT_AUTH_METHODS)).describe('How callers may prove who they are here.')
+  list(z.enum(CLIENT_AUTH_METHODS)).describe(
+    'How callers may prove who they are here: `token` takes xfcc, jwt_svid and kubernetes, `token_mtls` mtls, jwt_svid and kubernetes, `token_external` private_key_jwt.',
+  )
 
 const serverTls = () => ({
   cert_file: path().describe('Certificate chain (PEM); read again when it changes.'),
@@ -33,7 +35,7 @@ const listeners = z.strictObject({
     .describe('Where workloads exchange tokens.'),
   token_mtls: z
     .strictObject({
-      address: address(),
+      address: address().describe('Where it listens; TLS only.'),
       tls: z.strictObject(serverTls()).describe('This listener ends TLS itself.'),
       client_auth: clientAuth(),
     })
@@ -41,18 +43,18 @@ const listeners = z.strictObject({
     .describe('The same without a sidecar: callers present their X.509-SVID.'),
   token_external: z
     .strictObject({
-      address: address(),
+      address: address().describe('Where it listens; TLS only.'),
       tls: z.strictObject(serverTls()).describe('This listener ends TLS itself.'),
       client_auth: clientAuth(),
     })
     .optional()
     .describe('For callers outside the mesh, who prove themselves with a registered key.'),
   public: z
-    .strictObject({ address: address() })
+    .strictObject({ address: address().describe('Where it listens; plain HTTP.') })
     .describe('Keys and metadata for verifiers; nothing secret, no client authentication.'),
   admin: z
     .strictObject({
-      address: address(),
+      address: address().describe('Where it listens; a loopback address, unless `tls` is there.'),
       tls: z
         .strictObject({
           ...serverTls(),

@@ -156,14 +156,12 @@ interface OpenCollection {
   atKey: boolean
 }
 
-type Report = (offset: number, message: string) => void
-
 /** Lists everything refused in one walk over the events, so that all of it is told at once. */
 function refusedNodes(source: string, events: readonly Event[], file: string): Problem[] {
   const problems: Problem[] = []
   const open: OpenCollection[] = []
   const positionAt = createTextPositions(source)
-  const report: Report = (offset, message) => {
+  const report = (offset: number, message: string) => {
     if (problems.length >= MAX_YAML_PROBLEMS) return
     const path = pathText(open.map((collection) => collection.step))
     problems.push({ file, ...positionAt(offset), path, message, severity: 'error' })
@@ -174,7 +172,9 @@ function refusedNodes(source: string, events: readonly Event[], file: string): P
     } else if (isNode(event)) {
       const extra = extraOf(event)
       if (extra !== undefined) report(extra.offset, extra.message)
-      enter(open, event, source, report)
+      // An empty key has no text: its value is next to it.
+      const offset = offsetOf(source, event) ?? offsetOf(source, events[index + 1]) ?? 0
+      enter(open, event, source, (message) => report(offset, message))
     } else if (index > 0) {
       const first = offsetOf(source, events[index + 1]) ?? source.length
       report(first, 'a file holds one YAML document; this is the second')
@@ -187,7 +187,12 @@ function refusedNodes(source: string, events: readonly Event[], file: string): P
 }
 
 /** Notes that a node begins: counts items, alternates keys and values, opens collections. */
-function enter(open: OpenCollection[], event: NodeEvent, source: string, report: Report): void {
+function enter(
+  open: OpenCollection[],
+  event: NodeEvent,
+  source: string,
+  report: (message: string) => void,
+): void {
   const parent = open.at(-1)
   if (parent?.keys !== undefined) {
     if (parent.atKey) enterKey(parent, parent.keys, event, source, report)
@@ -204,16 +209,16 @@ function enterKey(
   keys: Set<string>,
   event: NodeEvent,
   source: string,
-  report: Report,
+  report: (message: string) => void,
 ): void {
-  const offset = offsetOf(source, event) ?? 0
   if (event.type !== EVENT_ID.SCALAR) {
     parent.step = '?'
-    report(offset, 'a key must be text, not a collection')
+    report('a key must be text, not a collection')
     return
   }
   const key = getScalarValue(source, event)
   parent.step = key
-  if (keys.has(key)) report(offset, 'this key is there twice')
+  if (event.valueStart === -1) report('a key is missing here')
+  else if (keys.has(key)) report('this key is there twice')
   keys.add(key)
 }

@@ -1,12 +1,10 @@
 // Owns the start of a development profile: credentials first, then the real server on the real loaders.
 // Must not relax anything in code: what is relaxed stands in the profile's sts.yaml.
 import { randomUUID } from 'node:crypto'
-import { join } from 'node:path'
-import { loadDeployment } from '../cli/deployment.ts'
-import { formatProblem } from '../config/problem.ts'
 import type { Settings } from '../config/settings.ts'
 import { readEncryptionKeys } from '../keys/encryption-key-files.ts'
 import { initKeys } from '../keys/operations.ts'
+import type { Ruleset } from '../ruleset/ruleset.ts'
 import { keyPolicy, StartError, startServer } from '../serve.ts'
 import { openDatabase } from '../store/database.ts'
 import { migrate } from '../store/migrations.ts'
@@ -18,6 +16,9 @@ import { createTrustDomain } from './trust-domain.ts'
 
 export interface RunOptions {
   readonly profile: Profile
+  /** As the loaders of every command read them from the profile's files. */
+  readonly settings: Settings
+  readonly ruleset: Ruleset
   /** The port of the identity provider and trust domain. */
   readonly identityPort: number
   readonly log: DevelopmentLog
@@ -27,14 +28,13 @@ export interface RunOptions {
 }
 
 export interface RunningProfile {
-  readonly settings: Settings
   /** Closes everything; may be called once. */
   readonly stop: () => Promise<void>
 }
 
 /** Starts a prepared profile. Rejects with StartError, StoreError, or the system's error for a port. */
 export async function runProfile(options: RunOptions): Promise<RunningProfile> {
-  const { profile, log, now, migrationsFolder } = options
+  const { profile, settings, ruleset, log, now, migrationsFolder } = options
   const { addresses } = profile
   const identityProvider = createIdentityProvider({
     issuer: addresses.identity,
@@ -51,11 +51,6 @@ export async function runProfile(options: RunOptions): Promise<RunningProfile> {
   })
   writeBundle(profile, trustDomain.bundle)
 
-  // The environment is left out: a profile is the same for everybody.
-  const { settings, ruleset, problems } = loadDeployment(profile.configFile, {})
-  if (settings === undefined || ruleset === undefined) {
-    throw new StartError(problems.map(formatProblem).join('\n'))
-  }
   await initStore(settings, migrationsFolder, now())
   const credentials = await startCredentialsServer({
     port: options.identityPort,
@@ -75,7 +70,7 @@ export async function runProfile(options: RunOptions): Promise<RunningProfile> {
       await server.stop()
       await credentials.stop()
     }
-    return { settings, stop }
+    return { stop }
   } catch (error) {
     await credentials.stop()
     throw error

@@ -44,7 +44,6 @@ export function buildAdminListener(options: AdminListenerOptions): FastifyInstan
     serverFactory: (handler) =>
       createServer(handler, { ...LIMITS, ...options.limits }, options.tls),
     frameworkErrors: (_error, _request, reply) => {
-      reply.hijack()
       writePlainRefusal(reply.raw, 'unreadable')
     },
     clientErrorHandler: (error, socket) => onClientError(error, socket),
@@ -52,12 +51,10 @@ export function buildAdminListener(options: AdminListenerOptions): FastifyInstan
   const onClientError = answerClientErrors(app.server, (reason) => plainRefusalText(reason))
 
   app.get('/livez', (_request, reply) => {
-    reply.hijack()
     writePlain(reply.raw, 200, JSON_HEADERS, '{"status":"alive"}')
   })
   app.get('/readyz', async (_request, reply) => {
     const readiness = await readinessOf(options)
-    reply.hijack()
     writePlain(
       reply.raw,
       readiness.status === 'ready' ? 200 : 503,
@@ -67,16 +64,13 @@ export function buildAdminListener(options: AdminListenerOptions): FastifyInstan
   })
   app.get('/metrics', async (_request, reply) => {
     const { contentType, body } = await options.metrics()
-    reply.hijack()
     writePlain(reply.raw, 200, { ...NO_STORE, 'content-type': contentType }, body)
   })
   app.setNotFoundHandler((request, reply) => {
-    reply.hijack()
     const path = request.url.split('?', 1)[0] ?? ''
     writePlainRefusal(reply.raw, PATHS.has(path) ? 'method' : 'not_found')
   })
   app.setErrorHandler((error, _request, reply) => {
-    reply.hijack()
     options.log.error({ err: error }, 'admin request failed')
     writePlainRefusal(reply.raw, 'failed')
   })

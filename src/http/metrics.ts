@@ -3,7 +3,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { CLIENT_AUTH_METHODS, type ClientAuthMethod } from '../clients/client.ts'
 import { type ExchangeOutcome, STAGES, type Stage } from '../exchange.ts'
-import type { Reason } from '../oauth/reasons.ts'
+import { type Reason, WIRE } from '../oauth/reasons.ts'
 
 /** A published signing key, for a gauge. */
 export interface KeyAge {
@@ -77,6 +77,8 @@ export function createMetrics(sources: MetricsSources): Metrics {
   })
   registerGauges(registers, sources)
 
+  startAtZero(exchanges, refusals, jwksAnswers, stageDurations)
+
   // Resolved once: labels() builds objects, and these are on the path of every exchange.
   const stages = new Map(STAGES.map((stage) => [stage, stageDurations.labels(stage)]))
   const granted = new Map(
@@ -100,6 +102,26 @@ export function createMetrics(sources: MetricsSources): Metrics {
     jwksAnswer: (status) => jwksAnswers.labels(String(status)).inc(),
     render: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
   }
+}
+
+/** What a request can be refused for before its caller is known. */
+const REFUSAL = /^(?:request|client)_|^(?:overloaded|shutting_down|internal_error)$/
+
+/** A series that begins with its first event hides that event from `rate()`. */
+function startAtZero(
+  exchanges: Counter<'outcome' | 'reason' | 'method'>,
+  refusals: Counter<'reason'>,
+  jwksAnswers: Counter<'status'>,
+  stageDurations: Histogram<'stage'>,
+): void {
+  for (const method of CLIENT_AUTH_METHODS) {
+    exchanges.inc({ outcome: 'granted', reason: '', method }, 0)
+  }
+  for (const reason of Object.keys(WIRE)) {
+    if (REFUSAL.test(reason)) refusals.inc({ reason }, 0)
+  }
+  for (const status of ['200', '304', '503']) jwksAnswers.inc({ status }, 0)
+  for (const stage of STAGES) stageDurations.zero({ stage })
 }
 
 /** Remembers what a function makes of its labels; both sets are closed, so this is bounded. */

@@ -62,7 +62,6 @@ export function buildPublicListener(options: PublicListenerOptions): FastifyInst
     serverFactory: (handler) =>
       createServer(handler, { ...LIMITS, ...options.limits }, options.tls),
     frameworkErrors: (_error, _request, reply) => {
-      reply.hijack()
       writePlainRefusal(reply.raw, 'unreadable')
     },
     clientErrorHandler: (error, socket) => onClientError(error, socket),
@@ -76,7 +75,6 @@ export function buildPublicListener(options: PublicListenerOptions): FastifyInst
         method: ['GET', 'HEAD'],
         url,
         handler: (request, reply) => {
-          reply.hijack()
           answer(request.raw, reply.raw)
         },
       })
@@ -88,12 +86,10 @@ export function buildPublicListener(options: PublicListenerOptions): FastifyInst
 
   const known = new Set(Object.values(options.paths).flat())
   app.setNotFoundHandler((request, reply) => {
-    reply.hijack()
     const path = request.url.split('?', 1)[0] ?? ''
     writePlainRefusal(reply.raw, known.has(path) ? 'method' : 'not_found')
   })
   app.setErrorHandler((error, _request, reply) => {
-    reply.hijack()
     const refusal: PlainRefusal = isInputError(error) ? 'unreadable' : 'failed'
     if (refusal === 'failed') options.log.error({ err: error }, 'public request failed')
     writePlainRefusal(reply.raw, refusal)
@@ -104,8 +100,9 @@ export function buildPublicListener(options: PublicListenerOptions): FastifyInst
 type Answer = (request: IncomingMessage, response: ServerResponse) => void
 
 function jwksAnswer(options: PublicListenerOptions): Answer {
+  const lastFitSet = keepFitSets(options)
   return (request, response) => {
-    const jwks = options.jwks()
+    const jwks = lastFitSet()
     if (jwks === undefined) {
       options.observeJwks(503)
       writePlainRefusal(response, 'no_keys', { 'retry-after': String(RETRY_AFTER_SECONDS) })
@@ -113,6 +110,35 @@ function jwksAnswer(options: PublicListenerOptions): Answer {
     }
     const cache = `public, max-age=${jwks.maxAgeSeconds}, stale-if-error=${STALE_IF_ERROR_SECONDS}`
     options.observeJwks(conditional(request, response, jwks, JWKS_TYPE, cache))
+  }
+}
+
+/**
+ * The set to serve: the present one, or the last before it that was fit to publish. An unfit one is a
+ * bug elsewhere, but istiod would hand it to every proxy and Envoy would refuse the whole listener.
+ */
+function keepFitSets(options: PublicListenerOptions): () => PublishedJwks | undefined {
+  let fit: PublishedJwks | undefined
+  let unfit: string | undefined
+  return () => {
+    const jwks = options.jwks()
+    if (jwks === undefined || jwks.body === fit?.body || jwks.body === unfit) return fit
+    if (holdsKeys(jwks.body)) {
+      fit = jwks
+    } else {
+      unfit = jwks.body
+      options.log.error({ etag: jwks.etag }, 'key set is not fit to publish')
+    }
+    return fit
+  }
+}
+
+function holdsKeys(body: string): boolean {
+  try {
+    const set: { readonly keys?: unknown } | null = JSON.parse(body)
+    return Array.isArray(set?.keys) && set.keys.length > 0
+  } catch {
+    return false
   }
 }
 

@@ -1,6 +1,5 @@
 // Owns how a listening HTTP server is set up: its limits, its timeouts, TLS.
 // Must not know routes or answers.
-import { constants } from 'node:crypto'
 import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
 import type { TlsOptions } from 'node:tls'
@@ -34,9 +33,8 @@ export const SERVER_LIMITS: ServerLimits = {
 }
 
 /**
- * Creates a server that is not yet listening.
- * With `tls` it ends TLS itself; sessions are never resumed there, because a resumed session would
- * keep the verdict on a client certificate that the trust bundle may no longer carry.
+ * Creates a server that is not yet listening. With `tls` it ends TLS itself, exactly as that says:
+ * clients/tls-server.ts makes such options, and replaces them while the server runs.
  */
 export function createServer(
   handler: RequestListener,
@@ -56,13 +54,10 @@ export function createServer(
   const server =
     tls === undefined
       ? createHttpServer(http, handler)
-      : createHttpsServer({ ...tls, ...http, secureOptions: withoutResumption(tls) }, handler)
+      : createHttpsServer({ ...tls, ...http }, handler)
   server.maxConnections = limits.maxConnections
   // Past this count Node drops header lines in silence, which could hide a second identity header.
   // No limit here; the size is bounded above, and evidence.ts refuses too many lines.
   server.maxHeadersCount = 0
   return server
 }
-
-const withoutResumption = (tls: TlsOptions): number =>
-  (tls.secureOptions ?? 0) | constants.SSL_OP_NO_TICKET

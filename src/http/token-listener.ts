@@ -120,6 +120,8 @@ export function buildTokenListener(options: TokenListenerOptions): FastifyInstan
     return runExchange(input, response, startedAt)
   }
 
+  // Answers are written to the raw response, exactly as RFC 6749 has them (Fastify would add a charset);
+  // Fastify takes an ended response as sent, and what throws before that still gets its error handler.
   const app = fastify({
     // Our own line per exchange says more and costs less.
     logger: false,
@@ -131,7 +133,6 @@ export function buildTokenListener(options: TokenListenerOptions): FastifyInstan
       createServer(handler, { ...SERVER_LIMITS, ...options.limits }, options.tls),
     // A path that cannot be decoded fails before any route or hook.
     frameworkErrors: (_error, request, reply) => {
-      reply.hijack()
       refuse('request_unreadable', request.raw, reply.raw, stopwatch())
     },
     clientErrorHandler: (error, socket) => onClientError(error, socket),
@@ -149,16 +150,11 @@ export function buildTokenListener(options: TokenListenerOptions): FastifyInstan
   app.removeAllContentTypeParsers()
   app.register(formbody, { parser: (text) => text as unknown as Record<string, unknown> })
 
-  app.post('/token', (request, reply) => {
-    reply.hijack()
-    return answerToken(request.raw, reply.raw, request.body)
-  })
+  app.post('/token', (request, reply) => answerToken(request.raw, reply.raw, request.body))
   app.setNotFoundHandler((request, reply) => {
-    reply.hijack()
     refuse(misdirected(request.raw), request.raw, reply.raw, stopwatch())
   })
   app.setErrorHandler((error: FastifyError, request, reply) => {
-    reply.hijack()
     // The body broke off: its sender is gone, or client-error.ts has answered.
     if (request.raw.socket.writable === false) return
     const reason = request.is404 ? misdirected(request.raw) : reasonOf(error)

@@ -74,6 +74,15 @@ test('P3 peers beyond the bound are counted as other, across flushes of the same
   assert.equal(writer.rows.at(-1)?.[2], 'e', 'a new minute starts anew')
 })
 
+test('P3 unless told otherwise 128 peers a minute are told apart', async () => {
+  const writer = fakeWriter()
+  const counter = createRefusalCounter({ writer, log: recordedLog() })
+  for (let peer = 0; peer < 200; peer++) counter.count(MISSING, `10.0.0.${peer}`, NOW)
+  await counter.flush()
+  assert.equal(writer.rows.length, 129)
+  assert.equal(writer.rows.find(([, , peer]) => peer === OTHER_PEERS)?.[3], 72)
+})
+
 test('P3 strangers cause a bounded number of rows, and no count is lost', async () => {
   const peer = fc.string({ maxLength: 3 })
   const reason = fc.constantFrom(MISSING, LIMITED)

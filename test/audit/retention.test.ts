@@ -134,27 +134,54 @@ test('a run ends where writes fail, and the next one goes on', async (t) => {
   assert.equal((await retentionOf(db, await startWriter(t, path)).runOnce()).deletedByAge, 10)
 })
 
-test('from 80 % of maxBytes on it warns, once until the size was below', async (t) => {
+test('from 80 % of maxBytes on it warns, and again only after the size was below', async (t) => {
   const path = migratedPath(t)
   const db = open(t, path)
   const writer = await startWriter(t, path)
   fill(db, NOW - 1000, 1000)
   const used = usedBytesOf(db)
-  const warnings = async (maxBytes: number, rounds: number) => {
+  const run = async (maxBytes: number, between: () => void) => {
     const log = recordedLog()
     const retention = retentionOf(db, writer, { maxBytes, log })
-    for (let round = 0; round < rounds; round++) await retention.runOnce()
-    return log.lines.filter(({ level }) => level === 'warn')
+    await retention.runOnce()
+    between()
+    await retention.runOnce()
+    return log.lines.filter(({ level }) => level === 'warn').map(({ fields }) => fields)
   }
-  assert.deepEqual(await warnings(Math.floor(used / 0.79), 2), [])
+  const nothing = () => undefined
+  assert.deepEqual(await run(Math.floor(used / 0.79), nothing), [])
   const maxBytes = Math.floor(used / 0.8)
-  assert.deepEqual(await warnings(maxBytes, 3), [
-    {
-      level: 'warn',
-      fields: { usedBytes: used, maxBytes },
-      message: 'audit is above 80 percent of its maximum size',
-    },
-  ])
+  assert.deepEqual(await run(maxBytes, nothing), [{ usedBytes: used, maxBytes }])
+
+  const log = recordedLog()
+  const retention = retentionOf(db, writer, { maxBytes, log })
+  await retention.runOnce()
+  db.exec('DELETE FROM audit_events')
+  await retention.runOnce()
+  fill(db, NOW - 1000, 1000)
+  await retention.runOnce()
+  const message = 'audit is above 80 percent of its maximum size'
+  assert.deepEqual(
+    log.lines.map((line) => line.message),
+    [message, message],
+  )
+})
+
+test('a stop ends a long run after the step under way', async (t) => {
+  const db = open(t, migratedPath(t))
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  let steps = 0
+  let stopped: Promise<void> | undefined
+  const write: Writer['write'] = async () => {
+    steps += 1
+    stopped ??= retention.stop()
+    return { ok: true, value: 200 }
+  }
+  const retention = retentionOf(db, { write }, { maxBytes: 1 })
+  retention.start()
+  t.mock.timers.tick(10_000)
+  await stopped
+  assert.equal(steps, 1)
 })
 
 test('start runs every 10 s until stop', async (t) => {

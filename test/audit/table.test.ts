@@ -47,14 +47,10 @@ test('lines fit the width; the decision id is the last to be cut', () => {
 })
 
 test('a terminal that is too narrow gets the least widths', () => {
-  const least = renderAuditTable([granted()], { width: 1 })
-  assert.deepEqual(
-    least,
-    renderAuditTable([granted({ decisionId: granted().decisionId })], { width: 1 }).map(
-      (line, index) => (index === 0 ? line : least[1]),
-    ),
-  )
-  assert.ok(least.every((line) => lengthOf(line) <= 89))
+  const event = granted()
+  const least = renderAuditTable([event], { width: 1 })
+  assert.deepEqual(least, renderAuditTable([event], { width: 89 }))
+  assert.equal(lengthOf(least[1] ?? ''), 89)
 })
 
 test('no ANSI unless asked for', () => {
@@ -112,7 +108,7 @@ test('no events give the heading alone', () => {
 test('P10 one event in full names the rule, the reason and what failed', () => {
   const event = denied({ rule: 'the rule', detail: 'when was false' })
   const lines = renderAuditEvent(toJsonLine(event))
-  assert.ok(lines.includes('decision_id                   ' + event.decisionId))
+  assert.ok(lines.includes(`decision_id                   ${event.decisionId}`))
   assert.ok(lines.includes('reason                        subject_token_expired'))
   assert.ok(lines.includes('detail                        when was false'))
   assert.ok(lines.includes('rule                          the rule'))

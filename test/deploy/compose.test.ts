@@ -8,6 +8,9 @@ import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { load, YAML11_SCHEMA } from 'js-yaml'
+import { loadRules } from '../../src/cli/deployment.ts'
+import { loadSettings } from '../../src/config/settings.ts'
+import { readEncryptionKeys } from '../../src/keys/encryption-key-files.ts'
 import { type NamedObject, startEnvoy, validateEnvoyConfig } from '../support/envoy.ts'
 import { envoyForTests } from '../support/envoy-binary.ts'
 import { callMesh, seenBy, startEcho, startServer } from '../support/envoy-mesh.ts'
@@ -56,6 +59,25 @@ describe('docker-compose.yml', () => {
 
   test('Envoy shares the network of the service', () => {
     assert.equal(compose.services.envoy?.network_mode, 'service:sts')
+  })
+
+  test('serve reads the mounted configuration and rules without an error', () => {
+    const loaded = loadSettings({
+      configFile: '/etc/mesh-sts/config/sts.yaml',
+      env: {},
+      readFile: (path) =>
+        readFileSync(path.replace('/etc/mesh-sts/config', 'deploy/compose/config'), 'utf8'),
+    })
+    assert.deepEqual(loaded.problems, [])
+    assert.ok(loaded.ok)
+    assert.deepEqual(loaded.settings.rules, ['/etc/mesh-sts/rules'])
+    const { ruleset, problems } = loadRules(loaded.settings, ['rules'])
+    assert.ok(ruleset, JSON.stringify(problems))
+  })
+
+  test('the key-encryption key that prepare.sh makes is one', () => {
+    const files = { k1: join(secrets, 'k1') }
+    assert.equal(readEncryptionKeys({ current: 'k1', files }).ok, true)
   })
 
   test('prepare.sh does not overwrite what is there', () => {

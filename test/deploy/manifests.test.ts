@@ -2,6 +2,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { load } from 'js-yaml'
+import { parseDuration } from '../../src/config/duration.ts'
+import { loadSettings } from '../../src/config/settings.ts'
+import { loadRuleset } from '../../src/ruleset/load.ts'
 import { loadManifests, type Manifest, manifest } from '../support/istio-manifests.ts'
 import {
   type AuthorizationPolicy,
@@ -181,6 +184,43 @@ describe('the Deployment', () => {
         path,
       )
     }
+  })
+})
+
+describe('the configuration by example', () => {
+  const config = manifest('ConfigMap', 'mesh-sts-config', all).data as Record<string, string>
+  const rules = manifest('ConfigMap', 'mesh-sts-rules', all).data as Record<string, string>
+  const args = container.args as string[]
+  const loaded = loadSettings({
+    configFile: args[2] ?? '',
+    env: {},
+    readFile: (path) => config[path.replace('/etc/mesh-sts/config/', '')] ?? fail(path),
+  })
+
+  test('serve reads it without a complaint', () => {
+    assert.deepEqual(args.slice(0, 2), ['serve', '--config'])
+    assert.deepEqual(loaded.problems, [])
+    assert.equal(loaded.ok, true)
+  })
+
+  test('no relaxation is on', () => {
+    assert.deepEqual(loaded.ok && loaded.settings.relaxations, [])
+  })
+
+  test('its rules compile, and mint what the example backend demands', () => {
+    assert.ok(loaded.ok)
+    const { trustDomains, issuers, keys, issuer } = loaded.settings
+    const sources = Object.entries(rules).map(([file, text]) => ({ file, text }))
+    const { ruleset, problems } = loadRuleset(sources, {
+      trustDomains,
+      issuers: issuers.map(({ name }) => name),
+      algorithms: keys.algorithms,
+      selfIss: issuer,
+      parseDuration,
+    })
+    assert.deepEqual(problems, [])
+    const [jwtRule] = manifest('RequestAuthentication', 'payment', all).spec.jwtRules
+    assert.deepEqual([ruleset?.services.get('boutique/payment')?.audience], jwtRule.audiences)
   })
 })
 
@@ -396,6 +436,10 @@ describe('translation of the example backend, as istiod renders it', () => {
     assert.throws(() => toRbacFilters([{ ...policy, spec: { rules: when } }], 8080), /headers/)
   })
 })
+
+function fail(what: string): never {
+  throw new Error(what)
+}
 
 function portOf(service: Manifest, name: string): number {
   return service.spec.ports.find((port: { name: string }) => port.name === name).port

@@ -1,7 +1,6 @@
 // What a backend's sidecar makes of a token: the shipped example policies, translated as istiod does, on a
 // real Envoy. Tokens are signed here with the claims that the STS gives; exchange.test.ts uses the STS itself.
 import assert from 'node:assert/strict'
-import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
 import { after, before, describe, test } from 'node:test'
 import { makeCa } from '../support/certificates.ts'
 import { type RunningEnvoy, startEnvoy } from '../support/envoy.ts'
@@ -19,6 +18,7 @@ import {
   startJwks,
 } from '../support/envoy-mesh.ts'
 import { loadManifests, sidecarListener } from '../support/istio-manifests.ts'
+import { makeKey, signJwt } from '../support/jwt-fixtures.ts'
 
 const envoyBinary = envoyForTests()
 const TRUST_DOMAIN = 'cluster.local'
@@ -34,9 +34,9 @@ describe('backend sidecar with the shipped policies', envoyBinary.options, () =>
   const ca = makeCa(TRUST_DOMAIN)
   const checkout = meshIdentity(ca, CHECKOUT)
   const other = meshIdentity(ca, spiffeIdOf(TRUST_DOMAIN, 'boutique', 'adservice'))
-  const keys = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  const strangers = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  const jwks = JSON.stringify({ keys: [jwkOf(keys.publicKey)] })
+  const key = makeKey('ES256', 'k1')
+  const stranger = makeKey('ES256', 'k2')
+  const jwks = JSON.stringify({ keys: [key.jwk] })
   let app: EchoServer
   let published: EchoServer
   let envoy: RunningEnvoy
@@ -81,8 +81,7 @@ describe('backend sidecar with the shipped policies', envoyBinary.options, () =>
     chain: [FRONTEND, CHECKOUT],
     ...change,
   })
-  const token = (change: Claims = {}, header: Claims = {}, key = keys.privateKey) =>
-    signJwt({ alg: 'ES256', typ: 'at+jwt', kid: 'k1', ...header }, claims(change), key)
+  const token = (change: Claims = {}) => signJwt(key, claims(change))
   const call = (listener: string, bearer: string | undefined, more: Partial<MeshCall> = {}) =>
     callMesh({
       port: envoy.port(listener),
@@ -124,12 +123,12 @@ describe('backend sidecar with the shipped policies', envoyBinary.options, () =>
       })
 
       test('another key under our kid: 401', async () => {
-        const answer = await call(listener, token({}, {}, strangers.privateKey))
+        const answer = await call(listener, signJwt(stranger, claims(), { kid: 'k1' }))
         refused(answer, 401, /verification fails/)
       })
 
       test('an unknown kid: 401', async () => {
-        refused(await call(listener, token({}, { kid: 'k2' })), 401, /kid or alg/)
+        refused(await call(listener, signJwt(key, claims(), { kid: 'k2' })), 401, /kid or alg/)
       })
 
       test('expired beyond the 60 s of skew: 401', async () => {
@@ -268,16 +267,6 @@ describe('ports of the STS with the shipped policies', envoyBinary.options, () =
     assert.equal((await by(checkout, 'admin', 'GET', '/metrics')).status, 403)
   })
 })
-
-function jwkOf(key: KeyObject): object {
-  return { ...key.export({ format: 'jwk' }), kid: 'k1', alg: 'ES256', use: 'sig' }
-}
-
-function signJwt(header: Claims, payload: Claims, key: KeyObject): string {
-  const input = `${encode(header)}.${encode(payload)}`
-  const signature = sign('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' })
-  return `${input}.${signature.toString('base64url')}`
-}
 
 function encode(value: Claims): string {
   return Buffer.from(JSON.stringify(value)).toString('base64url')

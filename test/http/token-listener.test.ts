@@ -315,6 +315,20 @@ describe('answers of the exchange', () => {
   })
 })
 
+describe('a bug in the listener itself', () => {
+  it('is answered and told like any other', async (t) => {
+    const broken = () => {
+      throw new Error('sql: secret path')
+    }
+    const overload = { enter: broken, leave: () => {}, inFlight: () => 0 }
+    const fixture = tokenListener(t, { overload })
+    const response = await fixture.app.inject(VALID)
+    assertRefusal(response, 'internal_error', 'refusal-1')
+    assert.doesNotMatch(response.body, /sql/)
+    assert.ok(fixture.lines.some(({ level }) => level === 'error'))
+  })
+})
+
 describe('the line and the measure of an exchange', () => {
   it('tells one line for a grant', async (t) => {
     const fixture = tokenListener(t, {

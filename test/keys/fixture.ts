@@ -92,7 +92,9 @@ export async function rig(
     lines,
     clock,
     process: (own = {}) => {
-      const connection = own.db ?? openDatabase(path, { busyTimeoutMs: 10 })
+      const connection = own.db ?? openDatabase(path, { busyTimeoutMs: 1 })
+      // Thousands of ticks; what a power cut would do is not looked at here.
+      connection.pragma('synchronous = OFF')
       t.after(() => connection.close())
       return createSigningKeys({
         db: connection,

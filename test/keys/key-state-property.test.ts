@@ -37,8 +37,10 @@ const policy: KeyPolicy = {
 
 type Step =
   | { readonly kind: 'serve'; readonly ticks: number; readonly gap: number }
-  | { readonly kind: 'outage' | 'jump'; readonly ms: number }
-  | { readonly kind: 'rotate' | 'revoke'; readonly which: number; readonly emergency: boolean }
+  | { readonly kind: 'outage'; readonly ms: number }
+  | { readonly kind: 'jump'; readonly ms: number }
+  | { readonly kind: 'rotate'; readonly which: number; readonly emergency: boolean }
+  | { readonly kind: 'revoke'; readonly which: number; readonly emergency: boolean }
   | { readonly kind: 'restore' }
 
 const step: fc.Arbitrary<Step> = fc.oneof(

@@ -168,10 +168,8 @@ test('keys of an algorithm that is configured no more end without haste', () => 
   const young = { ...active, activatedAt: NOW - DAY + 1 }
   assert.deepEqual(movesOf({ policy, keys: [young, next] }), [])
   assert.deepEqual(movesOf({ policy, keys: [active, next] }), ['active retiring'])
-  assert.deepEqual(
-    movesOf({ policy, keys: [retiring, next] }),
-    ['next gone', 'retiring gone'].slice(0, 0),
-  )
+  // Both may leave, but one has to stay.
+  assert.deepEqual(movesOf({ policy, keys: [retiring, next] }), [])
   const current = newKey('eddsa', 'EdDSA', NOW)
   assert.deepEqual(movesOf({ policy, keys: [current, next] }), ['next gone'])
 })

@@ -85,7 +85,7 @@ test('a code that does not exist throws: the thread must not guess', (t) => {
   assert.throws(() => commit([99]), /does not exist/)
 })
 
-test('audit_events: columns are read out of the record, and cannot be written', (t) => {
+test('the view audit reads what is searched out of the record', (t) => {
   const db = open(t, migratedPath(t))
   const record = {
     decision_id: 'd',
@@ -96,14 +96,11 @@ test('audit_events: columns are read out of the record, and cannot be written', 
     issued: { sub: 'i' },
     target: 't',
   }
-  db.prepare('INSERT INTO audit_events (time, record) VALUES (?, ?)').run(
-    NOW,
-    JSON.stringify(record),
-  )
-  assert.deepEqual(db.prepare('SELECT * FROM audit_events').get(), {
+  const insert = db.prepare('INSERT INTO audit_events (time, record) VALUES (?, ?)')
+  insert.run(NOW, JSON.stringify(record))
+  assert.deepEqual(db.prepare('SELECT * FROM audit').get(), {
     seq: 1,
     time: NOW,
-    record: JSON.stringify(record),
     decision_id: 'd',
     outcome: 'denied',
     reason: 'target_unknown',
@@ -112,8 +109,8 @@ test('audit_events: columns are read out of the record, and cannot be written', 
     subject: 'u',
     issued_subject: 'i',
     target: 't',
+    record: JSON.stringify(record),
   })
-  assert.throws(() => db.exec("UPDATE audit_events SET target = 'x'"), /generated column/)
 })
 
 test('deletes and time ranges use the one index', (t) => {

@@ -103,3 +103,19 @@ test('start sweeps in the background and stop ends it', async (t) => {
   t.mock.timers.tick(90_000)
   assert.equal(sweeps, 1)
 })
+
+test('a stop ends a long sweep after the step under way', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  let steps = 0
+  let stopped: Promise<void> | undefined
+  const write: Writer['write'] = async () => {
+    steps += 1
+    stopped ??= assertions.stop()
+    return { ok: true, value: 200 }
+  }
+  const assertions = assertionsOn({ write })
+  assertions.start()
+  t.mock.timers.tick(30_000)
+  await stopped
+  assert.equal(steps, 1)
+})

@@ -40,7 +40,7 @@ test('P3 kill -9: every event that was said to be durable is there afterwards', 
     assert.ok(lines.length >= killAt)
     promised.push(...lines)
     const db = open(t, path)
-    const stored = new Set(db.prepare('SELECT decision_id FROM audit_events').pluck().all())
+    const stored = new Set(db.prepare('SELECT decision_id FROM audit').pluck().all())
     assert.deepEqual(
       promised.filter((id) => !stored.has(id)),
       [],

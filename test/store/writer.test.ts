@@ -305,6 +305,26 @@ test('close finishes what is queued, ends the thread, and takes no more', async 
   assert.equal(open(t, path).prepare('SELECT count(*) FROM audit_events').pluck().get(), 50)
 })
 
+test('close gives up on a thread that hangs, without terminating it inside SQLite', async (t) => {
+  const hung = `const { parentPort } = require('node:worker_threads')
+    parentPort.on('message', () => undefined)
+    parentPort.postMessage('ready')`
+  const thread = new Worker(hung, { eval: true })
+  t.after(() => thread.terminate())
+  const writer = createWriter({ path: '', log: recordedLog(), startThread: () => thread })
+  await once(thread, 'message')
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  let isClosed = false
+  const closed = writer.close().then(() => {
+    isClosed = true
+  })
+  t.mock.timers.tick(9999)
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(isClosed, false)
+  t.mock.timers.tick(1)
+  await closed
+})
+
 test('close during the start still writes what was queued', async (t) => {
   const path = migratedPath(t)
   const writer = createWriter({ path, log: recordedLog() })

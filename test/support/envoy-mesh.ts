@@ -78,18 +78,23 @@ export async function startServer(handler: RequestListener): Promise<EchoServer>
   }
 }
 
+/** A caller's side of mTLS. */
+export interface MeshTls {
+  readonly rootPem: string
+  /** Undefined: TLS without a client certificate. */
+  readonly certificate?: Pick<TestCertificate, 'certPem' | 'keyPem'> | undefined
+  /** The SPIFFE ID that the server has to have. */
+  readonly server: string
+  /** Default: what a sidecar offers. */
+  readonly alpn?: readonly string[]
+}
+
 export interface MeshCall {
   readonly port: number
   /** Undefined: no TLS at all. */
-  readonly tls?: {
-    readonly rootPem: string
-    /** Undefined: TLS without a client certificate. */
-    readonly certificate?: Pick<TestCertificate, 'certPem' | 'keyPem'> | undefined
-    /** The SPIFFE ID that the server has to have. */
-    readonly server: string
-    /** Default: what a sidecar offers. */
-    readonly alpn?: readonly string[]
-  }
+  readonly tls?: MeshTls | undefined
+  /** Default: the system's choice. */
+  readonly localAddress?: string
   readonly method?: string
   readonly path?: string
   /** Flat list of names and values, sent as they are. */
@@ -112,6 +117,7 @@ export async function callMesh(call: MeshCall): Promise<MeshAnswer> {
     path: call.path ?? '/',
     headers: ['host', 'service.test', ...(call.headers ?? [])],
     agent: false as const,
+    ...(call.localAddress !== undefined && { localAddress: call.localAddress }),
   }
   const { tls } = call
   const outgoing =

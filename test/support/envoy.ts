@@ -17,8 +17,6 @@ export interface EnvoyOptions {
   readonly binary: string
   readonly listeners: readonly NamedObject[]
   readonly clusters: readonly NamedObject[]
-  /** Default: warning. */
-  readonly logLevel?: string
 }
 
 export interface RunningEnvoy {
@@ -27,10 +25,6 @@ export interface RunningEnvoy {
   port(listener: string): number
   /** Replaces all listeners and waits until Envoy took them; throws with its reason where it refuses. */
   swapListeners(listeners: readonly NamedObject[]): Promise<void>
-  /** A counter or gauge, 0 where it does not exist (yet). */
-  stat(name: string): Promise<number>
-  /** What Envoy wrote to its log so far. */
-  log(): string
   stop(): Promise<void>
 }
 
@@ -54,7 +48,7 @@ export async function startEnvoy(options: EnvoyOptions): Promise<RunningEnvoy> {
     [
       ...['-c', join(folder, 'bootstrap.json'), '--admin-address-path', adminFile],
       ...['--concurrency', '1', '--disable-hot-restart', '--skip-deprecated-logs'],
-      ...['--log-level', options.logLevel ?? 'warning'],
+      ...['--log-level', 'warning'],
     ],
     { stdio: ['ignore', 'ignore', 'pipe'] },
   )
@@ -76,6 +70,7 @@ export async function startEnvoy(options: EnvoyOptions): Promise<RunningEnvoy> {
   let ports = new Map<string, number>()
   let version = 0
   const getJson = async (path: string) => (await fetch(`${admin}${path}`)).json()
+  /** A counter, 0 where it does not exist (yet). */
   const stat = async (name: string) => {
     const filter = `^${name.replaceAll('.', '\\.')}$`
     const answer = (await getJson(`/stats?format=json&filter=${encodeURIComponent(filter)}`)) as {
@@ -140,8 +135,6 @@ export async function startEnvoy(options: EnvoyOptions): Promise<RunningEnvoy> {
       })
       await until('listener', () => readPorts(listeners))
     },
-    stat,
-    log: () => log,
     stop,
   }
 }
