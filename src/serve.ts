@@ -8,6 +8,7 @@ import { createRefusalCounter } from './audit/refusals.ts'
 import { createRetention } from './audit/retention.ts'
 import { createRateLimit } from './clients/rate-limit.ts'
 import { CLOCK_SKEW_SECONDS, composeClients } from './compose/clients.ts'
+import { keyPolicyOf } from './compose/key-policy.ts'
 import { type ListenerParts, openListeners } from './compose/listeners.ts'
 import { composeSubjects } from './compose/subjects.ts'
 import type { ListenAddress } from './config/scalars.ts'
@@ -18,11 +19,9 @@ import { createMetrics } from './http/metrics.ts'
 import { createOverloadGuard, MAX_EVENT_LOOP_DELAY_MS, watchEventLoop } from './http/overload.ts'
 import { createSignatureVerifier } from './jwt/verify-signature.ts'
 import { readEncryptionKeys } from './keys/encryption-key-files.ts'
-import type { KeyPolicy } from './keys/key-policy.ts'
 import { createSigningKeys, type SigningKeys } from './keys/signing-keys.ts'
 import { fail } from './oauth/reasons.ts'
 import type { Ruleset } from './ruleset/ruleset.ts'
-import { MAX_LIFETIME_SECONDS } from './ruleset/schema.ts'
 import { openDatabase } from './store/database.ts'
 import { checkMigrated } from './store/migrations.ts'
 import { createUsedAssertions } from './store/used-assertions.ts'
@@ -72,14 +71,6 @@ const GRACE_MS = 10_000
 /** Ticks run on the event loop: one that finds the store locked is made up for by the next. */
 const KEY_STORE_BUSY_MS = 50
 
-/** What `keys` of the settings means for the state machine. */
-export const keyPolicy = ({ keys }: Settings): KeyPolicy => ({
-  algorithms: keys.algorithms,
-  publishBeforeMs: keys.publishBeforeMs,
-  signForMs: keys.signForMs,
-  maxTokenLifetimeMs: MAX_LIFETIME_SECONDS * 1000,
-})
-
 /**
  * Starts a server. Rejects with StartError (or StoreError) where something is missing: a database, a
  * key, a key-encryption key; nothing is made silently.
@@ -128,7 +119,7 @@ async function compose(
   if (!encryptionKeys.ok) throw new StartError(encryptionKeys.message)
   const keys = createSigningKeys({
     db,
-    policy: keyPolicy(settings),
+    policy: keyPolicyOf(settings),
     encryptionKeys: encryptionKeys.value,
     now,
     monotonic: stopwatch,

@@ -7,8 +7,6 @@ import { loadSettings, type Settings } from '../config/settings.ts'
 import { readEncryptionKeys } from '../keys/encryption-key-files.ts'
 import type { EncryptionKeys } from '../keys/key-encryption.ts'
 import type { KeyOutcome } from '../keys/key-outcome.ts'
-import type { KeyPolicy } from '../keys/key-policy.ts'
-import { MAX_LIFETIME_SECONDS } from '../ruleset/schema.ts'
 import { type Database, openDatabase } from '../store/database.ts'
 import { checkMigrated } from '../store/migrations.ts'
 import { StoreError } from '../store/store-error.ts'
@@ -110,16 +108,6 @@ export async function withDatabase(
 /** The migrations of this version. */
 export const migrationsFolder = (io: Pick<CliIo, 'packageFolder'>): string =>
   join(io.packageFolder, 'migrations')
-
-/** The times that the settings give the keys. */
-export function keyPolicyOf(settings: Settings): KeyPolicy {
-  return {
-    algorithms: settings.keys.algorithms,
-    publishBeforeMs: settings.keys.publishBeforeMs,
-    signForMs: settings.keys.signForMs,
-    maxTokenLifetimeMs: MAX_LIFETIME_SECONDS * 1000,
-  }
-}
 
 /** The key-encryption keys that the settings name. */
 export const encryptionKeysOf = (settings: Settings): KeyOutcome<EncryptionKeys> =>

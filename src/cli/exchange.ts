@@ -8,7 +8,8 @@ import { DEFAULT_FOLDER } from '../dev/banner.ts'
 import { type DevelopmentAddresses, readAddresses } from '../dev/profile.ts'
 import { TOKEN_TYPES, type TokenType } from '../oauth/names.ts'
 import { type Arguments, CONFIG_OPTION, defineCommand, JSON_OPTION, UsageError } from './command.ts'
-import { configFileOf, loadDeployment } from './deployment.ts'
+import { configFileOf } from './configured.ts'
+import { loadDeployment } from './deployment.ts'
 import { commandPrefix } from './dev.ts'
 import {
   ClientError,

@@ -1,7 +1,9 @@
 // Owns `init`: the only way to a new database and to keys that sign without a lead.
 // Must not touch anything that is already there.
+
 import { existsSync, rmSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { keyPolicyOf } from '../compose/key-policy.ts'
 import type { Settings } from '../config/settings.ts'
 import { writeEncryptionKeyFile } from '../keys/encryption-key-files.ts'
 import type { KeyOutcome } from '../keys/key-outcome.ts'
@@ -11,7 +13,6 @@ import { migrate } from '../store/migrations.ts'
 import { CONFIG_OPTION, defineCommand, JSON_OPTION } from './command.ts'
 import {
   encryptionKeysOf,
-  keyPolicyOf,
   migrationsFolder,
   readSettings,
   tellFailure,

@@ -1,4 +1,5 @@
 // Owns `keys rotate`, `keys revoke` and `keys rewrap`. Must not decide what is safe; keys/ does.
+import { keyPolicyOf } from '../compose/key-policy.ts'
 import { nearest } from '../config/problem.ts'
 import type { Settings } from '../config/settings.ts'
 import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '../jwt/algorithms.ts'
@@ -13,7 +14,7 @@ import {
 } from '../keys/operations.ts'
 import type { Database } from '../store/database.ts'
 import { type Arguments, CONFIG_OPTION, defineCommand, JSON_OPTION, UsageError } from './command.ts'
-import { encryptionKeysOf, keyPolicyOf, tellFailure, withDatabase } from './configured.ts'
+import { encryptionKeysOf, tellFailure, withDatabase } from './configured.ts'
 import { type CliIo, EXIT_OK, printJson } from './io.ts'
 
 const EMERGENCY = {

@@ -1,9 +1,10 @@
 // Owns `keys list` and `keys timeline`. Must not change a key.
 
+import { keyPolicyOf } from '../compose/key-policy.ts'
 import type { KeyEvent } from '../keys/key-timeline.ts'
 import { type ListedKey, listKeys, listTimeline } from '../keys/operations.ts'
 import { type Arguments, CONFIG_OPTION, defineCommand, JSON_OPTION, UsageError } from './command.ts'
-import { keyPolicyOf, tellFailure, withDatabase } from './configured.ts'
+import { tellFailure, withDatabase } from './configured.ts'
 import { EXIT_OK, printJson } from './io.ts'
 import { alignTable, relativeTime, timeText } from './table.ts'
 

@@ -1,11 +1,13 @@
 // Owns `restore`. Must not let a key of the copy sign: what happened after the copy is not known.
+
 import { resolve } from 'node:path'
+import { keyPolicyOf } from '../compose/key-policy.ts'
 import { formatDuration } from '../config/duration.ts'
 import { markRestored } from '../keys/operations.ts'
 import { restoreDatabase } from '../store/backup.ts'
 import { migrate } from '../store/migrations.ts'
 import { CONFIG_OPTION, defineCommand, JSON_OPTION, UsageError } from './command.ts'
-import { keyPolicyOf, migrationsFolder, readSettings, withStoreErrors } from './configured.ts'
+import { migrationsFolder, readSettings, withStoreErrors } from './configured.ts'
 import { EXIT_FAILED, EXIT_OK, printJson } from './io.ts'
 
 /** `mesh-sts restore <file>` */

@@ -1,13 +1,11 @@
 // Owns `rules check`: everything that would keep `serve` from starting or reloading, before it does.
 // Must not check anything itself.
-import { readFileSync } from 'node:fs'
 import type { Problem } from '../config/problem.ts'
-import { loadSettings } from '../config/settings.ts'
 import type { Ruleset } from '../ruleset/ruleset.ts'
 import { CONFIG_OPTION, defineCommand, JSON_OPTION } from './command.ts'
 import { configFileOf, tellProblems } from './configured.ts'
+import { loadDeployment } from './deployment.ts'
 import { type CliIo, EXIT_FAILED, EXIT_OK, printJson } from './io.ts'
-import { loadRulesOf } from './load-rules.ts'
 
 /** `mesh-sts rules check` */
 export const rulesCheck = defineCommand(
@@ -20,20 +18,14 @@ export const rulesCheck = defineCommand(
     options: { config: CONFIG_OPTION, json: JSON_OPTION },
   },
   async (args, io) => {
-    const result = loadSettings({
-      configFile: configFileOf(args.text('config'), io),
-      env: io.env,
-      readFile: (path) => readFileSync(path, 'utf8'),
-    })
-    const loaded = result.ok ? loadRulesOf(result.settings) : undefined
-    const problems = [...result.problems, ...(loaded?.problems ?? [])]
-    const ruleset = loaded?.ruleset
+    const configFile = configFileOf(args.text('config'), io)
+    const { settings, ruleset, files, problems } = loadDeployment(configFile, io.env)
     const summary = {
       ok: ruleset !== undefined,
       errors: count(problems, 'error'),
       warnings: count(problems, 'warning'),
-      rulesChecked: loaded !== undefined,
-      files: loaded?.files ?? [],
+      rulesChecked: settings !== undefined,
+      files,
       ...(ruleset === undefined ? {} : sizeOf(ruleset)),
     }
     if (args.has('json')) printJson(io, { ...summary, problems })

@@ -1,12 +1,12 @@
 // Owns `serve`: a deployment is loaded whole, or nothing starts; it ends when the process is asked to.
 // Must not compose the server (serve.ts does), nor make anything that is missing (init does).
 import { join } from 'node:path'
-import { formatProblem } from '../config/problem.ts'
 import { openLog } from '../log.ts'
 import { type RunningServer, StartError, startServer } from '../serve.ts'
 import { StoreError } from '../store/store-error.ts'
 import { CONFIG_OPTION, defineCommand } from './command.ts'
-import { configFileOf, loadDeployment } from './deployment.ts'
+import { configFileOf, tellProblems } from './configured.ts'
+import { loadDeployment } from './deployment.ts'
 import { type CliIo, EXIT_FAILED, EXIT_OK } from './io.ts'
 
 /** Endpoints of a Kubernetes service learn within seconds that a pod stops being ready. */
@@ -29,7 +29,7 @@ export const serve = defineCommand(
       configFileOf(args.text('config'), io),
       io.env,
     )
-    for (const problem of problems) io.stderr(`${formatProblem(problem)}\n`)
+    tellProblems(io, problems)
     if (settings === undefined || ruleset === undefined) {
       io.stderr('mesh-sts: not started: the configuration has errors\n')
       return EXIT_FAILED

@@ -95,10 +95,17 @@ function reason({ why }: DiffRow, nameWidth: number, width: number): string[] {
   return words.map((text, at) => `${indent}${at === 0 ? '› ' : '  '}${text}`)
 }
 
-/** Cuts where the column ends: values such as SPIFFE IDs have no spaces. */
+/** Cuts after a slash or a comma near the column's end, else there: values have no spaces to cut at. */
 function wrapHard(text: string, width: number): string[] {
   const lines: string[] = []
-  for (let at = 0; at < text.length; at += width) lines.push(text.slice(at, at + width))
+  for (let at = 0; at < text.length; ) {
+    const end = at + width
+    const last = end - 1
+    const mark = Math.max(text.lastIndexOf('/', last), text.lastIndexOf(',', last))
+    const cut = end < text.length && mark >= at + width / 2 ? mark + 1 : end
+    lines.push(text.slice(at, cut))
+    at = cut
+  }
   return lines.length === 0 ? [''] : lines
 }
 

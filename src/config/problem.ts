@@ -16,16 +16,12 @@ export interface Problem {
   readonly severity: 'error' | 'warning'
 }
 
-/** Text from files goes to terminals: control and direction characters are shown, never sent. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is replaced
-const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g
+/** Text from files goes to terminals: control, format and line-separating characters are shown, never sent. */
+const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]/gu
 
-/** Replaces what a terminal would act on by its escape. */
+/** Replaces what a terminal would act on by its escape, such as `\u{1b}`. */
 export function printable(text: string): string {
-  return text.replace(
-    UNPRINTABLE,
-    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
+  return text.replace(UNPRINTABLE, (char) => `\\u{${(char.codePointAt(0) ?? 0).toString(16)}}`)
 }
 
 /** One line: `rules/a.yaml:5:7: error: services.a.audiance: unknown key; did you mean `audience`?` */

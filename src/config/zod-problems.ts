@@ -39,7 +39,8 @@ function problemsOf(
     const key = path.at(-1)
     const message =
       typeof key === 'string' ? `the key \`${clip(key, 64)}\` is missing` : 'a value is missing'
-    return [problem(document, path.slice(0, -1), message)]
+    const parent = path.slice(0, -1)
+    return [{ ...problem(document, parent, message), ...document.positionOf(parent, 'key') }]
   }
   if (issue.code === 'invalid_key') {
     const first = issue.issues[0]

@@ -30,8 +30,6 @@ export interface Profile {
   readonly folder: string
   readonly configFile: string
   readonly addresses: DevelopmentAddresses
-  /** False where the folder was there already. */
-  readonly isNew: boolean
   readonly identityProviderKey: DevelopmentKey
   readonly unpublishedKey: DevelopmentKey
   readonly trustDomainKey: DevelopmentKey
@@ -76,7 +74,6 @@ export function removeFolder(folder: string): void {
  */
 export async function prepareProfile(options: ProfileOptions): Promise<Profile> {
   const { folder, ports } = options
-  const isNew = !existsSync(join(folder, MARKER))
   const addresses = addressesOf(ports)
   mkdirSync(join(folder, 'keys'), { recursive: true, mode: 0o700 })
   writeFileSync(join(folder, MARKER), `${JSON.stringify(addresses, null, 2)}\n`)
@@ -89,7 +86,6 @@ export async function prepareProfile(options: ProfileOptions): Promise<Profile> 
     folder,
     configFile: join(folder, 'sts.yaml'),
     addresses,
-    isNew,
     identityProviderKey: await key(folder, 'identity-provider', 'RS256'),
     unpublishedKey: await key(folder, 'unpublished', 'RS256'),
     trustDomainKey: await key(folder, 'trust-domain', 'ES256'),

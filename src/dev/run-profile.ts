@@ -1,11 +1,12 @@
 // Owns the start of a development profile: credentials first, then the real server on the real loaders.
 // Must not relax anything in code: what is relaxed stands in the profile's sts.yaml.
 import { randomUUID } from 'node:crypto'
+import { keyPolicyOf } from '../compose/key-policy.ts'
 import type { Settings } from '../config/settings.ts'
 import { readEncryptionKeys } from '../keys/encryption-key-files.ts'
 import { initKeys } from '../keys/operations.ts'
 import type { Ruleset } from '../ruleset/ruleset.ts'
-import { keyPolicy, StartError, startServer } from '../serve.ts'
+import { StartError, startServer } from '../serve.ts'
 import { openDatabase } from '../store/database.ts'
 import { migrate } from '../store/migrations.ts'
 import { startCredentialsServer } from './credentials-server.ts'
@@ -85,7 +86,7 @@ async function initStore(settings: Settings, migrationsFolder: string, now: numb
   const db = openDatabase(settings.store.sqlite, { create: true })
   try {
     migrate(db, migrationsFolder, now)
-    const policy = keyPolicy(settings)
+    const policy = keyPolicyOf(settings)
     const made = await initKeys(db, { policy, encryptionKeys: encryptionKeys.value, now })
     if (!made.ok && made.problem !== 'keys_exist') throw new StartError(made.message)
   } finally {

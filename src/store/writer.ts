@@ -100,16 +100,13 @@ export function createWriter(options: WriterOptions): Writer {
   function start(): Worker {
     const started = startThread(threadData)
     started.on('message', (message: typeof READY | BatchAnswer) => {
-      if (started !== thread) return
       if (message === READY) probe()
       else settle(message)
       state = 'idle'
       proceed()
     })
     started.on('error', (error) => log.error({ err: error }, 'audit writer thread failed'))
-    started.on('exit', () => {
-      if (started === thread) end()
-    })
+    started.on('exit', end)
     return started
   }
 

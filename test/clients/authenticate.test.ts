@@ -35,6 +35,7 @@ const listeners = new Map<string, ReadonlySet<ClientAuthMethod>>([
   ['external', new Set(['private_key_jwt'])],
   ['cluster', new Set(['kubernetes'])],
   ['bearers', new Set(['kubernetes', 'private_key_jwt'])],
+  ['sidecar', new Set(['xfcc'])],
   ['nobody', new Set()],
 ])
 
@@ -292,8 +293,8 @@ const DENIED: Readonly<Record<string, readonly [Reason, Partial<ClientEvidence>]
     { xfccLines: [xfcc(CART)], parameters: { ...svid(), clientAssertion: 'x' } },
   ],
   'no fallback: an assertion of a method that is not enabled beside good XFCC': [
-    'client_assertion_issuer_not_trusted',
-    { xfccLines: [xfcc(CART)], parameters: serviceAssertion() },
+    'client_method_not_enabled',
+    { listener: 'sidecar', xfccLines: [xfcc(CART)], parameters: svid() },
   ],
   'jwt_svid where it is not enabled': [
     'client_method_not_enabled',

@@ -124,7 +124,7 @@ describe('what is refused, and where', () => {
     [
       'a key that would act on a terminal',
       '"\\e[31m": 1\n"\\e[31m": 2\n',
-      'a.yaml:2:1: error: ["\\u001b[31m"]: this key is there twice',
+      'a.yaml:2:1: error: ["\\u{1b}[31m"]: this key is there twice',
     ],
   ]
   for (const [name, text, ...problems] of refused) {

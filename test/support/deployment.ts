@@ -7,13 +7,14 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { loadDeployment } from '../../src/cli/deployment.ts'
+import { keyPolicyOf } from '../../src/compose/key-policy.ts'
 import { formatProblem } from '../../src/config/problem.ts'
 import type { Settings } from '../../src/config/settings.ts'
 import { readEncryptionKeys, writeEncryptionKeyFile } from '../../src/keys/encryption-key-files.ts'
 import { initKeys } from '../../src/keys/operations.ts'
 import { TOKEN_EXCHANGE_GRANT, TOKEN_TYPES } from '../../src/oauth/names.ts'
 import type { Ruleset } from '../../src/ruleset/ruleset.ts'
-import { keyPolicy, type RunningServer, startServer } from '../../src/serve.ts'
+import { type RunningServer, startServer } from '../../src/serve.ts'
 import { type Database, openDatabase } from '../../src/store/database.ts'
 import { migrate } from '../../src/store/migrations.ts'
 import { jwksOf, makeKey, signJwt, type TestKey } from './jwt-fixtures.ts'
@@ -118,7 +119,7 @@ export async function initialise(settings: Settings, now = Date.now()): Promise<
   const db = openDatabase(settings.store.sqlite, { create: true })
   migrate(db, MIGRATIONS, now)
   const made = await initKeys(db, {
-    policy: keyPolicy(settings),
+    policy: keyPolicyOf(settings),
     encryptionKeys: encryptionKeys.value,
     now,
   })

@@ -5,9 +5,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { load } from 'js-yaml'
 import { loadDeployment } from '../../src/cli/deployment.ts'
+import { keyPolicyOf } from '../../src/compose/key-policy.ts'
 import { readEncryptionKeys, writeEncryptionKeyFile } from '../../src/keys/encryption-key-files.ts'
 import { initKeys } from '../../src/keys/operations.ts'
-import { keyPolicy, type RunningServer, startServer } from '../../src/serve.ts'
+import { type RunningServer, startServer } from '../../src/serve.ts'
 import { openDatabase } from '../../src/store/database.ts'
 import { migrate } from '../../src/store/migrations.ts'
 import { type Manifest, manifest } from './istio-manifests.ts'
@@ -37,7 +38,7 @@ export async function startShippedSts(
   const db = openDatabase(settings.store.sqlite, { create: true })
   migrate(db, MIGRATIONS, Date.now())
   const made = await initKeys(db, {
-    policy: keyPolicy(settings),
+    policy: keyPolicyOf(settings),
     encryptionKeys: encryptionKeys.value,
     now: Date.now(),
   })
