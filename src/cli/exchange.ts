@@ -195,6 +195,8 @@ async function assertion(
 }
 
 const STDIN = 0
+/** Where no terminal says how wide it is: as much as a page of documentation shows. */
+const FILE_COLUMNS = 100
 
 function readToken(file: string, io: CliIo): string {
   let text: string
@@ -262,6 +264,7 @@ async function tellGrant(
     })
     return EXIT_OK
   }
+  const width = io.isTty ? io.columns : FILE_COLUMNS
   const colour = io.isTty && io.env.NO_COLOR === undefined
   const lines = [
     `granted   ${String(after.client_id ?? 'caller')} -> ${String(after.aud)}`,
@@ -270,7 +273,7 @@ async function tellGrant(
   ]
   io.stdout(lines.map((line) => `${printable(line)}\n`).join(''))
   // What paints has already made its text printable.
-  io.stdout(`\n${tokenColumns(changes, { width: io.columns, colour }).join('\n')}\n`)
+  io.stdout(`\n${tokenColumns(changes, { width, colour }).join('\n')}\n`)
   io.stdout(`\n${SIGNS_LEGEND}\n`)
   return EXIT_OK
 }

@@ -18,8 +18,6 @@ export interface OverloadOptions {
   readonly delayMs: () => number
 }
 
-/** At about 1 ms per exchange this is a quarter of a second of work: less than any caller's patience. */
-export const MAX_IN_FLIGHT = 256
 /** Well above a garbage collection, well below the 5 s for which Istio waits for a key set. */
 export const MAX_EVENT_LOOP_DELAY_MS = 400
 

@@ -38,7 +38,7 @@ export async function restoreDatabase(options: {
       try {
         prepare(restored)
         // The file is renamed alone: everything has to be in it.
-        restored.pragma('wal_checkpoint(TRUNCATE)')
+        restored.pragma('journal_mode = DELETE')
       } finally {
         restored.close()
       }

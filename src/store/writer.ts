@@ -17,6 +17,8 @@ import {
 
 /** Some hundred ms of work for one disk and a few MB of memory; more would only time out later. */
 const MAX_PENDING = 4096
+/** From so many on, the thread commits while this turn of the loop still makes others: both are busy. */
+const EARLY_WRITES = 8
 /** Shorter than a caller's patience; another process's group commit takes a few ms. */
 const BUSY_TIMEOUT_MS = 2000
 /** Often enough to come back soon, rare enough not to spin when the database cannot be opened. */
@@ -115,7 +117,9 @@ export function createWriter(options: WriterOptions): Writer {
     for (const value of row) values.push(value)
     return new Promise((resolve) => {
       waiting.push(resolve)
-      if (isScheduled || state !== 'idle') return
+      if (state !== 'idle') return
+      if (waiting.length >= EARLY_WRITES) return proceed()
+      if (isScheduled) return
       // After the events of this turn of the loop: requests that arrived together share a commit.
       isScheduled = true
       setImmediate(() => {

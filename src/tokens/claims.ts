@@ -26,33 +26,33 @@ export function buildClaims(order: MintOrder): Result<BuiltClaims> {
   const exp = expiryOf(nowSeconds + decision.target.lifetimeSeconds, subject, actor)
   if (exp <= nowSeconds) return fail('mint_subject_expiring')
 
-  const passed: Record<string, unknown> = {}
-  for (const name of decision.target.claims) {
-    const value = Object.hasOwn(subject.claims, name) ? subject.claims[name] : undefined
-    if (value === undefined || value === null) continue
-    if (!isPrintable(value)) return fail('mint_claim_malformed', name)
-    passed[name] = value
-  }
-
   const delegation = delegationOf(order, client)
   if (delegation.act !== undefined && depthOf(delegation.act) > MAX_ACT_DEPTH) {
     return fail('act_chain_too_deep')
   }
-  return ok({
-    passedClaims: Object.keys(passed),
-    claims: {
-      ...passed,
-      iss: order.issuer,
-      sub: subject.qualifiedSub,
-      aud: decision.target.audience,
-      client_id: client.id,
-      scope: decision.scopes.join(' '),
-      iat: nowSeconds,
-      exp,
-      jti: order.jti,
-      ...delegation,
-    },
-  })
+  const claims: Record<string, unknown> & IssuedClaims = {
+    iss: order.issuer,
+    sub: subject.qualifiedSub,
+    aud: decision.target.audience,
+    client_id: client.id,
+    scope: decision.scopes.join(' '),
+    iat: nowSeconds,
+    exp,
+    jti: order.jti,
+  }
+  if (delegation.act !== undefined) claims.act = delegation.act
+  if (delegation.chain !== undefined) claims.chain = delegation.chain
+
+  const passedClaims: string[] = []
+  for (const name of decision.target.claims) {
+    const value = Object.hasOwn(subject.claims, name) ? subject.claims[name] : undefined
+    // What is ours is never overwritten, even if a list named it.
+    if (value === undefined || value === null || Object.hasOwn(claims, name)) continue
+    if (!isPrintable(value)) return fail('mint_claim_malformed', name)
+    claims[name] = value
+    passedClaims.push(name)
+  }
+  return ok({ claims, passedClaims })
 }
 
 /** P1: no skew is added and no lifetime outlives what was handed in. */

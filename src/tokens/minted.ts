@@ -11,8 +11,8 @@ export interface IssuedClaims {
   readonly iat: number
   readonly exp: number
   readonly jti: string
-  readonly act?: Act
-  readonly chain?: readonly string[]
+  act?: Act
+  chain?: readonly string[]
   /** Subject claims that the target lists. */
   readonly [claim: string]: unknown
 }

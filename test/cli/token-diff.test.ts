@@ -184,8 +184,8 @@ test('the columns, at a fixed width', () => {
              › boutique/checkout does not list it in claims
 - nonce      n
              › never copied from one token into another
-- may_act    {"sub":"spiffe://cluster.local/ns/bou
-             tique/sa/frontend"}
+- may_act    {"sub":"spiffe://cluster.local/ns/
+             boutique/sa/frontend"}
              › it named who may act, was checked, and is never copied`,
   )
 })

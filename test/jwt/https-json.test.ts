@@ -139,7 +139,9 @@ test('headers beyond their cap are a problem', async () => {
 })
 
 test('what is no HTTP, and nobody at all', async () => {
-  const tcp = createTcpServer((socket) => socket.end('SSH-2.0\r\n'))
+  const tcp = createTcpServer((socket) => {
+    socket.end('SSH-2.0\r\n', () => socket.destroy())
+  })
   await new Promise<void>((resolve) => tcp.listen(0, '127.0.0.1', resolve))
   const url = `http://127.0.0.1:${(tcp.address() as AddressInfo).port}/`
   const talking = await ask({ url })

@@ -140,7 +140,7 @@ for (const [name, spoil, problem] of [
     }
     const warned = JSON.stringify({ path, problem, keeps_last: true })
     assert.deepEqual(logged.slice(1), [`key set file is unusable: ${warned}`])
-    rmSync(path, { recursive: true })
+    rmSync(path, { recursive: true, force: true })
     writeFileSync(path, second)
     clock.ms = 12_000
     assert.equal(await kidOf(source), 'second')

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { createSecretKey, randomBytes } from 'node:crypto'
+import { createCipheriv, createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { SIGNING_ALGORITHMS } from '../../src/jwt/algorithms.ts'
 import { generateSigningKey } from '../../src/keys/generate-key.ts'
@@ -93,6 +93,34 @@ test('P9: the blobs of two keys cannot be exchanged, one by one or together', as
     openPrivateKey({ ...sealed, privateKey: otherSealed.privateKey }, binding, both),
     'key_damaged',
   )
+})
+
+/** The stored form, written down a second time: nonce, ciphertext, tag. A change of it would lose keys. */
+function blobOf(key: Buffer | KeyObject, plain: Buffer, context: string): Buffer {
+  const nonce = randomBytes(12)
+  const cipher = createCipheriv('aes-256-gcm', key, nonce)
+  cipher.setAAD(Buffer.from(context))
+  return Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()])
+}
+
+test('P9: the stored form, and that the private key itself is bound to its kid and algorithm', () => {
+  const dataKey = randomBytes(32)
+  const pkcs8 = privateKey.export({ type: 'pkcs8', format: 'der' })
+  const row = (context: string): SealedKey => ({
+    encryptionKeyId: 'k1',
+    wrappedDataKey: blobOf(k1, dataKey, `mesh-sts data key v1\n${kid}\nES256\nk1`),
+    privateKey: blobOf(dataKey, pkcs8, context),
+  })
+  const right = row(`mesh-sts private key v1\n${kid}\nES256`)
+  assert.ok(must(openPrivateKey(right, binding, both)).equals(privateKey))
+  for (const context of [
+    `mesh-sts private key v1\n${kid}\nEdDSA`,
+    `mesh-sts private key v1\nother\nES256`,
+    'mesh-sts private key v1',
+    '',
+  ]) {
+    refused(openPrivateKey(row(context), binding, both), 'key_damaged')
+  }
 })
 
 test('P9: a wrong or lost key-encryption key is told with what to do', () => {

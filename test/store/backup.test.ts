@@ -59,6 +59,8 @@ test('a restore prepares the copy before it gets its name', async (t) => {
       add(copy)
     },
   })
+  // SQLite file format 1.3: 1 says that all of it is in this file, 2 that there may be a log beside it.
+  assert.equal(readFileSync(to)[18], 1)
   assert.deepEqual(rows(to), [1, 2, 3])
   assert.deepEqual(rows(backup), [1, 2])
   assert.equal(statSync(to).mode & 0o777, 0o600)

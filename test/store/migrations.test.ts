@@ -127,27 +127,32 @@ test('a file may not end the transaction', (t) => {
   refused(() => migrate(db, folder, 2000), 'migration_failed', /ended the transaction/)
 })
 
-test('five processes at once create one database and apply each file once', async (t) => {
+test('five processes at once create one database, and later move it on, once each', async (t) => {
   const { folder, path } = migrated(t)
-  // Long enough that the processes meet.
-  writeFileSync(
-    join(folder, '0003_three.sql'),
-    'CREATE TABLE three (x); WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 200000) INSERT INTO three SELECT x FROM n;',
-  )
   const shared = `${path}.shared`
-  const children = Array.from({ length: 5 }, () =>
-    startScript(t, 'test/store/migrate-process.js', [shared, folder]),
-  )
-  const outputs = await Promise.all(children.map(outputOf))
-  assert.deepEqual(
-    outputs.map((output) => output.code),
-    [0, 0, 0, 0, 0],
-  )
-  const applied = outputs.map((output) => (JSON.parse(output.text) as string[]).length).sort()
-  assert.deepEqual(applied, [0, 0, 0, 0, 3])
-  const db = openDatabase(shared)
-  assert.equal(db.prepare('SELECT count(*) FROM three').pluck().get(), 200000)
-  db.close()
+  for (const [name, isNew] of [
+    ['three', true],
+    ['four', false],
+  ] as const) {
+    // Long enough that the processes meet.
+    writeFileSync(
+      join(folder, isNew ? '0003_three.sql' : '0004_four.sql'),
+      `CREATE TABLE ${name} (x); WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 300000) INSERT INTO ${name} SELECT x FROM n;`,
+    )
+    const children = Array.from({ length: 5 }, () =>
+      startScript(t, 'test/store/migrate-process.js', [shared, folder]),
+    )
+    const outputs = await Promise.all(children.map(outputOf))
+    assert.deepEqual(
+      outputs.map((output) => output.code),
+      [0, 0, 0, 0, 0],
+    )
+    const applied = outputs.map((output) => (JSON.parse(output.text) as string[]).length).sort()
+    assert.deepEqual(applied, [0, 0, 0, 0, isNew ? 3 : 1])
+    const db = openDatabase(shared)
+    assert.equal(db.prepare(`SELECT count(*) FROM ${name}`).pluck().get(), 300000)
+    db.close()
+  }
 })
 
 test('the shipped migrations apply to an empty database', (t) => {
