@@ -2,7 +2,7 @@
 // Must not build anything itself; src/dev/ does.
 import { join, relative, resolve } from 'node:path'
 import { formatProblem } from '../config/problem.ts'
-import { banner, DEFAULT_FOLDER } from '../dev/banner.ts'
+import { banner, commandPrefix, DEFAULT_FOLDER } from '../dev/banner.ts'
 import { developmentLog } from '../dev/log.ts'
 import { nativeModuleProblem } from '../dev/native-module.ts'
 import { choosePorts, DEFAULT_PORT_BASE, MAX_PORT_BASE } from '../dev/ports.ts'
@@ -77,10 +77,6 @@ export const dev = defineCommand<Option>(
     return EXIT_OK
   },
 )
-
-/** How a command is typed: the package's script in a clone, the command itself where it is installed. */
-export const commandPrefix = ({ cwd, packageFolder }: CliIo): string =>
-  cwd === packageFolder ? 'npm run -s mesh-sts --' : 'mesh-sts'
 
 /** A folder as it is typed from another: relative where it lies inside. */
 function typedFrom(cwd: string, folder: string): string {

@@ -4,13 +4,12 @@ import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { decodeJwt } from 'jose'
 import { printable } from '../config/problem.ts'
-import { DEFAULT_FOLDER } from '../dev/banner.ts'
+import { commandPrefix, DEFAULT_FOLDER } from '../dev/banner.ts'
 import { type DevelopmentAddresses, readAddresses } from '../dev/profile.ts'
 import { TOKEN_TYPES, type TokenType } from '../oauth/names.ts'
 import { type Arguments, CONFIG_OPTION, defineCommand, JSON_OPTION, UsageError } from './command.ts'
 import { configFileOf } from './configured.ts'
 import { loadDeployment } from './deployment.ts'
-import { commandPrefix } from './dev.ts'
 import {
   ClientError,
   type Discovered,

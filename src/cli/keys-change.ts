@@ -17,17 +17,18 @@ import { type Arguments, CONFIG_OPTION, defineCommand, JSON_OPTION, UsageError }
 import { encryptionKeysOf, tellFailure, withDatabase } from './configured.ts'
 import { type CliIo, EXIT_OK, printJson } from './io.ts'
 
-const EMERGENCY = {
-  help:
-    'Do it although verifiers may not have the key that signs then: they refuse its tokens\n' +
-    'until they have refreshed. For a private key that is known to somebody else.',
-}
+const EMERGENCY = { help: 'Do it although verifiers may not know the key that signs then.' }
+
+const EMERGENCY_DETAILS =
+  '--emergency is for a private key that somebody else knows: verifiers refuse the tokens of a key\n' +
+  'that they do not know yet, for up to an hour.'
 
 /** `mesh-sts keys rotate` */
 export const keysRotate = defineCommand(
   {
     name: 'keys rotate',
     summary: 'Let the next key sign now, instead of when its time has come.',
+    details: [EMERGENCY_DETAILS],
     options: {
       config: CONFIG_OPTION,
       algorithm: { value: '<alg>', help: 'Only of this algorithm. Default: of all.' },
@@ -52,7 +53,7 @@ export const keysRevoke = defineCommand(
   {
     name: 'keys revoke',
     summary: 'Take a key out of the published set at once: tokens that it signed stop being valid.',
-    details: ['A key that signs needs --emergency; its successor signs first.'],
+    details: ['A key that signs needs --emergency; its successor signs first.', EMERGENCY_DETAILS],
     positionals: '<kid>',
     options: { config: CONFIG_OPTION, emergency: EMERGENCY, json: JSON_OPTION },
   },

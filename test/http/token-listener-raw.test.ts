@@ -25,7 +25,7 @@ import {
 async function start(
   t: TestContext,
   changes: Partial<TokenListenerOptions> = {},
-): Promise<Fixture & { open: () => Socket }> {
+): Promise<Fixture & { open: Awaited<ReturnType<typeof listening>> }> {
   const fixture = tokenListener(t, changes)
   return Object.assign(fixture, { open: await listening(t, fixture.app) })
 }
@@ -514,6 +514,22 @@ describe('slow and broken connections', () => {
     assert.equal(granted?.status, 200)
     assertRefused(second, 'request_unreadable')
     assert.deepEqual(more, [])
+  })
+
+  it('answers and counts once a sender who does not stop, then cuts it off', async (t) => {
+    const { open, refused, lines } = await start(t)
+    const socket = open({ allowHalfOpen: true })
+    const closed = new Promise((resolve) => socket.once('close', resolve))
+    const all = received(socket)
+    socket.on('error', () => {})
+    socket.write('\0\r\n\r\n')
+    const [answer, ...more] = parseAnswers(await all)
+    assertRefused(answer, 'request_unreadable')
+    assert.deepEqual(more, [])
+    for (let i = 0; i < 10; i++) await new Promise((resolve) => socket.write('\0', resolve))
+    await closed
+    assert.equal(refused.length, 1)
+    assert.equal(lines.length, 1)
   })
 
   it('gives one answer where a body breaks after its refusal', async (t) => {

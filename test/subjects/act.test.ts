@@ -19,7 +19,7 @@ const FRONTEND = 'spiffe://cluster.local/ns/boutique/sa/frontend'
 
 const reasonOf = (result: Result<unknown>): string => (result.ok ? 'ok' : result.reason)
 
-function valueOf<T>(result: Result<T>): T {
+function unwrap<T>(result: Result<T>): T {
   if (!result.ok) assert.fail(result.reason)
   return result.value
 }
@@ -32,7 +32,7 @@ const levels = (depth: number): unknown => {
 
 test('TE-20 our own chain is kept as it is, outermost first', () => {
   const act = { sub: FRONTEND, act: { sub: 'agent-7', iss: 'https://agents.example' } }
-  assert.deepEqual(valueOf(parseAct(act, OWN)), act)
+  assert.deepEqual(unwrap(parseAct(act, OWN)), act)
 })
 
 test('TE-19 members beside sub, iss and act are dropped', () => {
@@ -45,7 +45,7 @@ test('TE-19 members beside sub, iss and act are dropped', () => {
     client_id: 'c',
     act: { sub: 'b', nbf: 1 },
   }
-  assert.deepEqual(valueOf(parseAct(act, OWN)), { sub: 'a', iss: CORP, act: { sub: 'b' } })
+  assert.deepEqual(unwrap(parseAct(act, OWN)), { sub: 'a', iss: CORP, act: { sub: 'b' } })
 })
 
 test("P2 another issuer's levels get its iss where they have none", () => {
@@ -53,7 +53,7 @@ test("P2 another issuer's levels get its iss where they have none", () => {
     sub: 'a',
     act: { sub: 'b', iss: 'https://partner.example', act: { sub: FRONTEND } },
   }
-  assert.deepEqual(valueOf(parseAct(act, FOREIGN)), {
+  assert.deepEqual(unwrap(parseAct(act, FOREIGN)), {
     sub: 'a',
     iss: CORP,
     act: { sub: 'b', iss: 'https://partner.example', act: { sub: FRONTEND, iss: CORP } },
@@ -121,7 +121,7 @@ test('TE-23 may_act is a party: sub, and iss where it has one', () => {
     { sub: 'agent-7', iss: 'https://agents.example' },
     { sub: FRONTEND, iss: SELF },
   ]) {
-    assert.deepEqual(valueOf(parseMayAct(party)), party)
+    assert.deepEqual(unwrap(parseMayAct(party)), party)
   }
 })
 
@@ -142,8 +142,8 @@ for (const [name, value] of [
 }
 
 test('chain is a list of plain texts, or absent', () => {
-  assert.deepEqual(valueOf(parseChain(undefined)), [])
-  assert.deepEqual(valueOf(parseChain([FRONTEND, 'b'])), [FRONTEND, 'b'])
+  assert.deepEqual(unwrap(parseChain(undefined)), [])
+  assert.deepEqual(unwrap(parseChain([FRONTEND, 'b'])), [FRONTEND, 'b'])
   assert.equal(reasonOf(parseChain(Array.from({ length: 16 }, () => 'a'))), 'ok')
   const tooLong = Array.from({ length: 17 }, () => 'a')
   for (const value of [null, 'a', {}, [1], [''], ['a\n'], [['a']], tooLong]) {

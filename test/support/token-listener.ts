@@ -148,13 +148,16 @@ export interface RawAnswer {
 }
 
 /** Listens on a port of its own; gives a way to open connections to it. */
-export async function listening(t: TestContext, app: FastifyInstance): Promise<() => Socket> {
+export async function listening(
+  t: TestContext,
+  app: FastifyInstance,
+): Promise<(options?: { readonly allowHalfOpen?: boolean }) => Socket> {
   await app.listen({ host: '127.0.0.1', port: 0 })
   t.after(() => app.server.closeAllConnections())
   const address = app.server.address()
   if (address === null || typeof address === 'string') throw new Error('not listening on a port')
-  return () => {
-    const socket = connect(address.port, '127.0.0.1')
+  return (options = {}) => {
+    const socket = connect({ port: address.port, host: '127.0.0.1', ...options })
     t.after(() => socket.destroy())
     return socket
   }

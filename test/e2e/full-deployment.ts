@@ -1,0 +1,264 @@
+// Owns a deployment that has every listener, every client authentication and every kind of rule, for black-box tests.
+// Must not hold tests, nor fake any part.
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, type TestContext } from 'node:test'
+import { issueSvid, makeCa, type TestCa } from '../support/certificates.ts'
+import { CORPORATE, type Deployment, STS, startDeployment } from '../support/deployment.ts'
+import { type JwksServer, jwksOf, makeKey, startJwksServer } from '../support/jwt-fixtures.ts'
+
+export const ISSUER = 'https://sts.boutique.example'
+export const CLUSTER = 'https://kubernetes.default.svc.cluster.local'
+/** An issuer whose keys cannot be had. */
+export const NOWHERE = 'https://login.nowhere.example'
+
+/** Who signs what; the same keys in every deployment of a process. */
+export const KEYS = {
+  bundle: makeKey('ES256', 'bundle-1'),
+  cluster: makeKey('ES256', 'cluster-1'),
+  batch: makeKey('ES256', 'batch-1'),
+  stranger: makeKey('ES256', 'stranger-1'),
+} as const
+
+const BOUTIQUE = `
+namespace: boutique
+services:
+  frontend:
+    audience: https://frontend.boutique.example
+    scopes: [ui]
+    calls: [checkout, mailer, vault, archive, profile]
+  checkout:
+    audience: https://checkout.boutique.example
+    scopes: [checkout:place, checkout:quote]
+    claims: [email, risk, groups]
+    token: {lifetime: 5m}
+    calls: [payment, mailer, depot/stock]
+    accepts:
+      - from: frontend
+        issuer: corporate
+        scopes:
+          checkout:quote: [shop:browse, shop:buy]
+          checkout:place: {all: [shop:buy, shop:verified]}
+        actors: [agents]
+      - from: frontend
+        issuer: agents
+        scopes: {checkout:quote: [shop:browse]}
+  payment:
+    scopes: [payment:charge, payment:refund]
+    token: {lifetime: 1m}
+    calls: [partners/ledger]
+    accepts:
+      - from: checkout
+        scopes: {payment:charge: [checkout:place]}
+  mailer:
+    scopes: [mail:send]
+    claims: [email]
+    accepts:
+      - from: frontend
+        issuer: corporate
+        act: impersonate
+        scopes: {mail:send: [shop:buy]}
+      - from: checkout
+        act: impersonate
+        scopes: {mail:send: [checkout:place]}
+  vault:
+    scopes: [vault:open]
+    accepts:
+      - {from: frontend, issuer: corporate, scopes: {vault:open: [shop:buy]}}
+    denies:
+      - {reason: sealed}
+  archive:
+    scopes: [archive:read]
+  profile:
+    scopes: [profile:read]
+    token: {algorithm: RS256}
+    accepts:
+      - {from: frontend, issuer: corporate, scopes: {profile:read: [shop:browse]}}
+`
+
+const DEPOT = `
+namespace: depot
+services:
+  stock:
+    scopes: [stock:take]
+    accepts:
+      - {from: boutique/checkout, scopes: {stock:take: [checkout:place]}}
+  courier:
+    identity: spiffe://cluster.local/ns/*/sa/courier
+    calls: [stock]
+`
+
+const PARTNERS = `
+namespace: partners
+services:
+  batch:
+    client_keys: {jwks_file: batch.jwks.json}
+    calls: [ledger]
+  ledger:
+    external: true
+    audience: https://ledger.partner.example
+    scopes: [ledger:post]
+    token: {lifetime: 1m}
+    accepts:
+      - {from: batch, issuer: corporate, scopes: {ledger:post: [shop:buy]}}
+      - {from: boutique/payment, scopes: {ledger:post: [payment:charge]}}
+`
+
+export const FULL_ISSUERS = `
+corporate:
+  issuer: ${CORPORATE}
+  jwks_file: corporate.jwks.json
+  algorithms: [RS256, ES256]
+  token_types: [access_token, id_token]
+  presented_by:
+    https://api.shop.example: [boutique/frontend, boutique/checkout]
+    https://batch.partner.example: [partners/batch]
+  scopes_from: [scope]
+  subject_prefix: corp
+agents:
+  issuer: https://agents.example
+  jwks_file: agents.jwks.json
+  algorithms: [ES256]
+  token_types: [access_token]
+  presented_by: {https://agents.boutique.example: [boutique/frontend]}
+  scopes_from: [scope]
+  subject_prefix: agent
+`
+
+/** The settings, with lines that a test adds or replaces. */
+export const fullSettings = (change: Readonly<Record<string, string>> = {}): string => {
+  const parts: Readonly<Record<string, string>> = {
+    issuer: ISSUER,
+    listeners: `
+  token: {address: 127.0.0.1:0, client_auth: [xfcc, jwt_svid, kubernetes]}
+  token_mtls: {address: 127.0.0.1:0, tls: {cert_file: server.crt, key_file: server.key}, client_auth: [mtls]}
+  token_external: {address: 127.0.0.1:0, tls: {cert_file: server.crt, key_file: server.key}, client_auth: [private_key_jwt]}
+  public: {address: 127.0.0.1:0}
+  admin: {address: 127.0.0.1:0}`,
+    trust_domains: '[cluster.local, partner.example]',
+    client_auth: `
+  xfcc: {proxies: [127.0.0.1, 127.0.0.6], mode: sanitize_set, self: ${STS}}
+  mtls: {trust_domain: cluster.local, bundle_file: mesh.crt}
+  jwt_svid: {bundles: {cluster.local: {file: bundle.json}, partner.example: {url: NOWHERE}}}
+  kubernetes: {trust_domain: cluster.local, issuer: ${CLUSTER}, audience: ${ISSUER}, jwks_file: cluster.jwks.json}
+  private_key_jwt: {}`,
+    keys: '{algorithms: [ES256, RS256], encryption_keys: {current: k1, k1: k1}}',
+    store: '{sqlite: sts.db}',
+    limits: '{per_caller_per_second: 100000}',
+    issuers: 'issuers.yaml',
+    rules: '[rules]',
+    relaxations: '{allow_http_issuers: true}',
+    ...change,
+  }
+  return Object.entries(parts)
+    .map(([key, value]) => `${key}: ${value}\n`)
+    .join('')
+}
+
+/** A deployment with everything on. */
+export interface FullDeployment extends Deployment {
+  readonly mtlsUrl: string
+  readonly externalUrl: string
+  /** The mesh's authority. */
+  readonly ca: TestCa
+  /** Serves the keys of {@link NOWHERE} and of partner.example: it fails until a test says otherwise. */
+  readonly keyServer: JwksServer
+}
+
+/** Settings to replace, and further files. */
+export interface FullOptions {
+  readonly settings?: Readonly<Record<string, string>>
+  readonly files?: Readonly<Record<string, string>>
+  readonly now?: () => number
+}
+
+/** What a helper needs of a test: something that runs when it ends. */
+export type Scope = Pick<TestContext, 'after'>
+
+/** The files of a full deployment. */
+export function fullFiles(
+  ca: TestCa,
+  nowhereUrl: string,
+  { settings, files }: FullOptions = {},
+): Record<string, string> {
+  const server = issueSvid(ca, STS, { dns: ['localhost'], ips: ['127.0.0.1'] })
+  const nowhere = `
+nowhere:
+  issuer: ${NOWHERE}
+  jwks_uri: ${nowhereUrl}
+  algorithms: [ES256]
+  token_types: [access_token]
+  presented_by: {https://api.shop.example: [boutique/frontend]}
+  scopes_from: [scope]
+  subject_prefix: nowhere
+`
+  return {
+    'sts.yaml': fullSettings(settings).replace('NOWHERE', nowhereUrl),
+    'issuers.yaml': FULL_ISSUERS + nowhere,
+    'rules/boutique.yaml': BOUTIQUE,
+    'rules/depot.yaml': DEPOT,
+    'rules/partners.yaml': PARTNERS,
+    'rules/batch.jwks.json': jwksOf([KEYS.batch]),
+    'bundle.json': jwksOf([{ ...KEYS.bundle.jwk, use: 'jwt-svid' }]),
+    'cluster.jwks.json': jwksOf([KEYS.cluster]),
+    'mesh.crt': ca.certPem,
+    'server.crt': server.certPem,
+    'server.key': server.keyPem,
+    ...files,
+  }
+}
+
+/** Starts a full deployment; it ends with the scope. */
+export async function startFullDeployment(
+  scope: Scope,
+  options: FullOptions = {},
+): Promise<FullDeployment> {
+  const keyServer = await startJwksServer()
+  scope.after(() => keyServer.close())
+  keyServer.handle((_request, response) => void response.writeHead(503).end())
+  const ca = makeCa('cluster.local')
+  const deployment = await startDeployment(
+    scope as TestContext,
+    fullFiles(ca, keyServer.url, options),
+    options.now === undefined ? {} : { now: options.now },
+  )
+  const { tokenMtls, tokenExternal } = deployment.server.addresses
+  return {
+    ...deployment,
+    mtlsUrl: `https://127.0.0.1:${tokenMtls?.port}/token`,
+    externalUrl: `https://127.0.0.1:${tokenExternal?.port}/token`,
+    ca,
+    keyServer,
+  }
+}
+
+/** One full deployment for all tests of a file. */
+export function sharedFullDeployment(options: FullOptions = {}): () => FullDeployment {
+  const closers: (() => unknown)[] = []
+  let full: FullDeployment | undefined
+  before(async () => {
+    full = await startFullDeployment(
+      { after: (close) => void closers.unshift(close as () => unknown) },
+      options,
+    )
+  })
+  after(async () => {
+    for (const close of closers) await close()
+  })
+  return () => {
+    if (full === undefined) throw new Error('the deployment is started before the tests')
+    return full
+  }
+}
+
+/** A folder that goes with the scope. */
+export function temporaryFolder(scope: Scope): string {
+  const folder = mkdtempSync(join(tmpdir(), 'mesh-sts-e2e-'))
+  scope.after(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** A file of a deployment, as text. */
+export const fileOf = ({ folder }: Pick<Deployment, 'folder'>, name: string): string =>
+  readFileSync(join(folder, name), 'utf8')
