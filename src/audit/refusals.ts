@@ -9,7 +9,7 @@ import type { Writer } from '../store/writer.ts'
  * 10 MB a day in the worst case, whatever the number of their addresses.
  */
 const MAX_PEERS_PER_MINUTE = 128
-/** Minutes that are kept while the database takes nothing; then the oldest is lost, and said to be. */
+/** Minutes that are kept; where the database took nothing for longer, the oldest is lost, and said to be. */
 const MAX_MINUTES = 60
 const MINUTE_MS = 60_000
 /** What a crash loses at most. */
@@ -50,8 +50,6 @@ interface Minute {
 export function createRefusalCounter(options: RefusalCounterOptions): RefusalCounter {
   const { writer, log, maxPeersPerMinute = MAX_PEERS_PER_MINUTE } = options
   const minutes = new Map<number, Minute>()
-  /** The minute that was counted in last. */
-  let current = Number.NaN
   let repeated: Repeated | undefined
 
   const minuteOf = (start: number): Minute => {
@@ -90,18 +88,14 @@ export function createRefusalCounter(options: RefusalCounterOptions): RefusalCou
           }),
         )
       }
+      // It keeps its peers: the bound is for the minute, not for each flush.
       minute.counts.clear()
-      // The current one keeps its peers: the bound is for the minute, not for each flush.
-      if (start !== current) minutes.delete(start)
     }
     await Promise.all(writes)
   }
 
   return {
-    count(failure, peer, now) {
-      current = now - (now % MINUTE_MS)
-      add(current, failure.reason, peer, 1)
-    },
+    count: (failure, peer, now) => add(now - (now % MINUTE_MS), failure.reason, peer, 1),
     flush,
     start() {
       repeated ??= repeat(flush, FLUSH_INTERVAL_MS, (error) =>

@@ -84,7 +84,6 @@ function reasonOf(error: NodeJS.ErrnoException): Reason | undefined {
  */
 function end(socket: Socket, text: string): void {
   socket.end(text)
-  socket.resume()
   const timer = setTimeout(() => socket.destroy(), LINGER_MS)
   timer.unref()
   socket.once('close', () => clearTimeout(timer))

@@ -5,7 +5,10 @@ import type { Socket } from 'node:net'
 import type { ClientEvidence } from '../clients/client.ts'
 import { fail, ok, type Result } from '../oauth/reasons.ts'
 
-/** Envoy's own default is 100; beyond that nothing that a sidecar lets through has so many. */
+/**
+ * Envoy's own default is 100, so nothing that a sidecar lets through has more. Node drops lines past
+ * the thousandth in silence, which could hide a second identity header: so it stays far below that.
+ */
 export const MAX_HEADER_LINES = 128
 
 /** Identity headers, one entry per line as received: Node's merged `headers` would hide repeats. */

@@ -56,8 +56,5 @@ export function createServer(
       ? createHttpServer(http, handler)
       : createHttpsServer({ ...tls, ...http }, handler)
   server.maxConnections = limits.maxConnections
-  // Past this count Node drops header lines in silence, which could hide a second identity header.
-  // No limit here; the size is bounded above, and evidence.ts refuses too many lines.
-  server.maxHeadersCount = 0
   return server
 }

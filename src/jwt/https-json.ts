@@ -37,7 +37,7 @@ export type JsonResponse =
 const MAX_HEADER_BYTES = 16 * 1024
 
 /** Whether a URL may be asked: https, or http where that is permitted, without credentials in it. */
-export function checkUrl(url: string, allowHttp: boolean): URL | string {
+function checkUrl(url: string, allowHttp: boolean): URL | string {
   if (!URL.canParse(url)) return 'not a URL'
   const parsed = new URL(url)
   if (parsed.protocol !== 'https:' && !(allowHttp && parsed.protocol === 'http:')) {

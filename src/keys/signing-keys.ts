@@ -112,7 +112,7 @@ export function createSigningKeys(options: SigningKeysOptions): SigningKeys {
       const elapsed = input.now - (before.lastTickAt ?? 0)
       const idle = plan.shiftMs === 0 && plan.moves.length === 0 && added.length === 0
       // Other processes tick too: one write per period is enough.
-      if (idle && elapsed >= 0 && elapsed < tickEveryMs / 2) return undefined
+      if (idle && elapsed < tickEveryMs / 2) return undefined
       if (plan.shiftMs !== 0) {
         log.warn({ milliseconds: plan.shiftMs }, 'unserved time or clock jump, key timers pushed')
       }

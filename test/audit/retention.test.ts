@@ -101,6 +101,14 @@ test('counts of refusals go with the events of their time, and do not push event
   assert.deepEqual(db.prepare('SELECT peer FROM refusal_counts').pluck().all(), ['of now'])
 })
 
+test('counts of refusals that are young enough stay, also where no event is as old', async (t) => {
+  const path = migratedPath(t)
+  const db = open(t, path)
+  fill(db, NOW - 10, 5)
+  db.prepare('INSERT INTO refusal_counts VALUES (?, ?, ?, 1)').run(NOW - 1000, 'r', 'p')
+  assert.equal((await retentionOf(db, await startWriter(t, path)).runOnce()).deletedRefusals, 0)
+})
+
 test('rows are deleted in small steps, between which others write', async (t) => {
   const path = migratedPath(t)
   const db = open(t, path)

@@ -1,4 +1,4 @@
-// audit query, end to end, over a database that init made.
+// audit query, over a database that init made.
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-// rules check, end to end.
+// rules check, on real files in a temporary folder.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { deployment, ISSUERS_YAML, RULES_YAML, runCli, STS_YAML } from './run-cli.ts'

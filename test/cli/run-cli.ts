@@ -1,9 +1,10 @@
-// Runs mesh-sts as people do: a child process in a temporary folder with a small valid deployment.
+// Runs mesh-sts on a temporary folder with a small valid deployment, in this process or in one of its own.
 import { spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { after } from 'node:test'
+import { runCommand } from '../../src/cli/commands.ts'
 
 /** What a run left. */
 export interface CliRun {
@@ -12,13 +13,38 @@ export interface CliRun {
   readonly stderr: string
 }
 
+interface RunOptions {
+  readonly cwd: string
+  /** Instead of ours. */
+  readonly env?: Readonly<Record<string, string>>
+}
+
+/** Runs one command line in this process, on real files; a process of its own takes ten times as long. */
+export async function runCli(args: readonly string[], options: RunOptions): Promise<CliRun> {
+  const output = { stdout: '', stderr: '' }
+  const code = await runCommand(args, {
+    stdout: (text) => {
+      output.stdout += text
+    },
+    stderr: (text) => {
+      output.stderr += text
+    },
+    env: options.env ?? {},
+    cwd: options.cwd,
+    now: Date.now,
+    monotonic: () => performance.now(),
+    isTty: false,
+    columns: 120,
+    signal: new AbortController().signal,
+    packageFolder: process.cwd(),
+  })
+  return { code, ...output }
+}
+
 const MAIN = resolve(process.cwd(), 'dist/src/main.js')
 
-/** Runs one command line; never more of our environment than PATH. */
-export function runCli(
-  args: readonly string[],
-  options: { readonly cwd: string; readonly env?: Readonly<Record<string, string>> },
-): Promise<CliRun> {
+/** Runs one command line as a process of its own. */
+export function runProcess(args: readonly string[], options: RunOptions): Promise<CliRun> {
   return new Promise((done, failed) => {
     const child = spawn(process.execPath, ['--enable-source-maps', MAIN, ...args], {
       cwd: options.cwd,

@@ -1,4 +1,4 @@
-// init, migrate, backup, restore and keys, end to end: child processes on a temporary folder.
+// init, migrate, backup, restore and keys, on real files in a temporary folder.
 import assert from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

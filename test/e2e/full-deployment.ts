@@ -21,7 +21,8 @@ export const KEYS = {
   stranger: makeKey('ES256', 'stranger-1'),
 } as const
 
-const BOUTIQUE = `
+/** The rules of namespace boutique. */
+export const BOUTIQUE_RULES = `
 namespace: boutique
 services:
   frontend:
@@ -196,7 +197,7 @@ nowhere:
   return {
     'sts.yaml': fullSettings(settings).replace('NOWHERE', nowhereUrl),
     'issuers.yaml': FULL_ISSUERS + nowhere,
-    'rules/boutique.yaml': BOUTIQUE,
+    'rules/boutique.yaml': BOUTIQUE_RULES,
     'rules/depot.yaml': DEPOT,
     'rules/partners.yaml': PARTNERS,
     'rules/batch.jwks.json': jwksOf([KEYS.batch]),
@@ -233,7 +234,7 @@ export async function startFullDeployment(
   }
 }
 
-/** One full deployment for all tests of a file. */
+/** One full deployment for all tests of a suite; called in the body of `describe`. */
 export function sharedFullDeployment(options: FullOptions = {}): () => FullDeployment {
   const closers: (() => unknown)[] = []
   let full: FullDeployment | undefined

@@ -17,7 +17,6 @@ describe('createServer', () => {
     assert.equal(server.requestTimeout, 12)
     assert.equal(server.keepAliveTimeout, 13)
     assert.equal(server.maxConnections, 16)
-    assert.equal(server.maxHeadersCount, 0)
   })
 
   it('outlasts the hour for which Envoy keeps an idle connection', () => {

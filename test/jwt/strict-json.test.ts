@@ -25,6 +25,22 @@ const REFUSED: readonly [name: string, text: string, detail: string][] = [
   ['a lone low surrogate', '{"a":"\\uDC00"}', 'a string is not well-formed'],
   ['a high surrogate before a letter', '{"a":"\\ud800\\u0061"}', 'a string is not well-formed'],
   ['two high surrogates', '{"a":"\\ud800\\ud800"}', 'a string is not well-formed'],
+  [
+    'the first low surrogate before another',
+    '{"a":"\\udc00\\udc00"}',
+    'a string is not well-formed',
+  ],
+  ['the last surrogate', '{"a":"\\udfff"}', 'a string is not well-formed'],
+  [
+    'a high surrogate before the digits of a low one',
+    '{"a":"\\ud800xxdc00"}',
+    'a string is not well-formed',
+  ],
+  [
+    'a high surrogate before another escape',
+    '{"a":"\\ud800\\ndc00"}',
+    'a string is not well-formed',
+  ],
   ['a lone surrogate in a name', '{"\\ud83d":1}', 'a string is not well-formed'],
   ['an open string', '{"a', 'a string is not well-formed'],
   ['a list', '[]', 'not a JSON object'],

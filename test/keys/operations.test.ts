@@ -83,6 +83,19 @@ test('init is refused over keys of any state, and changes nothing', async (t) =>
   assert.deepEqual(readKeys(world.db), before)
 })
 
+test('two inits at once make one set of keys', async (t) => {
+  const world = await rig(t, { init: false })
+  const both = await Promise.all([
+    initKeys(world.db, operation(world)),
+    initKeys(world.db, operation(world)),
+  ])
+  assert.deepEqual(both.map((outcome) => (outcome.ok ? 'done' : outcome.problem)).sort(), [
+    'done',
+    'keys_exist',
+  ])
+  assert.equal(readKeys(world.db).keys.length, 2)
+})
+
 test('field-6 #17, P5: a rotation before the lead is refused with the earliest time', async (t) => {
   const world = await rig(t)
   const keys = world.process()

@@ -5,6 +5,8 @@ import { type TestContext, test } from 'node:test'
 import { createLocalJWKSet, decodeProtectedHeader, type JSONWebKeySet, jwtVerify } from 'jose'
 import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '../../src/jwt/algorithms.ts'
 import type { KeySet } from '../../src/jwt/key-source.ts'
+import { generateSigningKey } from '../../src/keys/generate-key.ts'
+import { sealPrivateKey } from '../../src/keys/key-encryption.ts'
 import { tailMs } from '../../src/keys/key-policy.ts'
 import { readKeys } from '../../src/keys/key-store.ts'
 import { initKeys, rotateKeys } from '../../src/keys/operations.ts'
@@ -341,13 +343,13 @@ test('P9: with a lost key-encryption key an emergency rotation under a new one h
 
 test('P9: a private half that belongs to another key does not sign', async (t) => {
   const { world } = await running(t)
-  // Somebody who has the key-encryption key puts another key pair's public half into the row.
-  const other = await rig(t)
-  const foreign = readKeys(other.db).keys[0]
-  assert.ok(foreign)
+  // Somebody who has the key-encryption key seals another private key under this one's kid.
+  const { privateKey } = await generateSigningKey('ES256')
+  const kid = kidIn(world, 'active')
+  const sealed = must(sealPrivateKey(privateKey, { kid, algorithm: 'ES256' }, world.keks))
   world.db
-    .prepare("UPDATE signing_keys SET kid = ?, public_jwk = ? WHERE state = 'active'")
-    .run(foreign.record.kid, foreign.publicJwk)
+    .prepare('UPDATE signing_keys SET wrapped_data_key = ?, private_key = ? WHERE kid = ?')
+    .run(sealed.wrappedDataKey, sealed.privateKey, kid)
   const keys = world.process()
   must(await keys.start())
   t.after(() => keys.stop())
