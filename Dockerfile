@@ -24,5 +24,6 @@ RUN mkdir -p /etc/mesh-sts/config /etc/mesh-sts/rules /etc/mesh-sts/keys /var/li
 USER 1000:1000
 EXPOSE 8080 8081
 HEALTHCHECK --interval=20s --timeout=5s --start-period=30s CMD ["node", "/app/deploy/health.mjs", "livez"]
-ENTRYPOINT ["node", "--enable-source-maps", "/app/dist/src/main.js"]
+# Small heaps: docs/decisions/0011.
+ENTRYPOINT ["node", "--max-semi-space-size=4", "--max-old-space-size=768", "/app/dist/src/main.js"]
 CMD ["serve", "--config", "/etc/mesh-sts/config/sts.yaml"]

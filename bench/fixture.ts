@@ -8,6 +8,8 @@ import { join } from 'node:path'
 
 export const SERVICES = 1000
 const RULES_PER_SERVICE = 5
+/** As the Dockerfile and package.json start it (docs/decisions/0011). */
+export const NODE_FLAGS = ['--max-semi-space-size=4', '--max-old-space-size=768']
 export const MAIN = join(process.cwd(), 'dist/src/main.js')
 
 /** A deployment in a temporary folder. */

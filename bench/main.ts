@@ -4,7 +4,15 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { decisionCost } from './decision-cost.ts'
-import { type Fixture, MAIN, makeFixture, nameOf, SERVICES, subjectToken } from './fixture.ts'
+import {
+  type Fixture,
+  MAIN,
+  makeFixture,
+  NODE_FLAGS,
+  nameOf,
+  SERVICES,
+  subjectToken,
+} from './fixture.ts'
 import { formRequest, type LoadResult, load } from './load.ts'
 import { cpuSeconds, peakMegabytes } from './process.ts'
 
@@ -69,7 +77,7 @@ async function startBare({ issuerJwk }: Fixture): Promise<Server> {
 
 async function startSts({ config }: Fixture): Promise<Server> {
   const started = performance.now()
-  const child = spawn(process.execPath, [MAIN, 'serve', '--config', config], {
+  const child = spawn(process.execPath, [...NODE_FLAGS, MAIN, 'serve', '--config', config], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const addresses = new Map<string, number>()

@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=4 --max-old-space-size=768
 // Owns the process: arguments, environment, signals and exit code. The only user of `process`.
 // Must not know what commands do.
 import { resolve } from 'node:path'

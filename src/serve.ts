@@ -69,7 +69,7 @@ const VERIFIED_TOKENS = 20_000
 /** Requests that are being served may take so long after a stop. */
 const GRACE_MS = 10_000
 /** Ticks run on the event loop: one that finds the store locked is made up for by the next. */
-const KEY_STORE_BUSY_MS = 50
+const KEY_STORE_BUSY_MS = 250
 
 /**
  * Starts a server. Rejects with StartError (or StoreError) where something is missing: a database, a
@@ -236,8 +236,10 @@ async function compose(
       rules_loaded: () => ({ ok: true, detail: ruleset().hash.slice(0, 12) }),
       store_writable: () => ({ ok: writer.writable() }),
       active_key_published: () => {
-        const { ready, reason } = keys.status()
-        return { ok: ready, ...(reason === undefined ? {} : { detail: reason }) }
+        // Waiting out the lead after a restore: keys are published, none signs, nothing can be exchanged.
+        const { ready, reason, signing } = keys.status()
+        const detail = reason ?? (signing.length === 0 ? 'no_key_signs_yet' : undefined)
+        return { ok: detail === undefined && ready, ...(detail === undefined ? {} : { detail }) }
       },
     },
     jwks: keys.jwks,
