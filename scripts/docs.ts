@@ -1,6 +1,6 @@
 // Owns the documents that are made from the schemas: `npm run docs` writes them, a test compares them.
 // Must not hold facts that a schema could hold.
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { variablesOf } from '../src/config/environment.ts'
@@ -18,6 +18,7 @@ interface GeneratedFile {
 /** Every generated document. */
 export const GENERATED: readonly GeneratedFile[] = [
   { path: 'docs/configuration.md', text: configurationReference },
+  { path: 'docs/rules.md', text: rulesReference },
   { path: 'docs/schema/sts.schema.json', text: () => jsonSchema(SettingsSchema, 'sts.yaml') },
   {
     path: 'docs/schema/issuers.schema.json',
@@ -69,6 +70,47 @@ ignored; \`enableServiceLinks: false\` in the pod keeps them away.
 
 ${variables.map((variable) => `- \`${variable}\``).join('\n')}
 `
+}
+
+function rulesReference(): string {
+  const example = readFileSync('docs/rules-example.yaml', 'utf8')
+  return `# Rules
+
+<!-- Made by \`npm run docs\` from src/ruleset/schema.ts and docs/rules-example.yaml. -->
+
+The call graph as data: services are nodes, rules are edges. A rule stands under its target, so the team that owns
+a scope also owns who may come by it and on what grounds. Files are merged; the order of files and rules never
+matters. Nothing is allowed without a rule, and a deny beats every rule.
+
+\`\`\`yaml
+${example}\`\`\`
+
+## How a request is decided
+
+1. All \`audience\` and \`resource\` parameters must mean one service: an audience is a service's \`audience\`, its
+   full name, or its name within the caller's namespace; a resource is its audience URI.
+2. The caller's \`calls\` must list the target, and the target's \`accepts\` must have a rule for the caller and for
+   the issuer of the subject token. Both sides consent.
+3. A deny of the target that covers caller and issuer ends it.
+4. An actor token must come from an issuer that \`actors\` lists; \`may_act\` in the subject token must name who acts;
+   \`impersonate\` is refused for a subject that carries \`act\` or \`may_act\`.
+5. Each scope that is asked must be justified by the subject token's scopes. Asked for nothing, the caller gets all
+   that is justified. What is not justified is never dropped in silence: the answer is \`invalid_scope\`.
+
+Whatever the rules say, a token never carries a scope without justification, never lives longer than the tokens that
+were handed in, and never loses an \`act\` (docs/security.md).
+
+## Load errors
+
+\`mesh-sts rules check\` tells all of them at once, with file, line and column. Among them: names that do not exist; two
+rules of a target that could cover the same caller and issuer; an identity of two services; audiences that Envoy takes
+for one (it cuts \`http://\`, \`https://\` and a trailing \`/\`); names that look alike; a justification that our own
+tokens for the caller cannot bring. The keys \`when\`, \`embed\`, \`embeddable\`, \`forward\`, \`also_audiences\`, \`grants\`,
+\`ctx\` and \`mode\`, the issuer \`workload\` and test files belong to a later version; each is an error that says so.
+
+## Reference
+
+${referenceTable(RuleFileSchema)}`
 }
 
 function writeAll(): void {

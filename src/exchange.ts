@@ -1,6 +1,6 @@
 // Owns the exchange: every request's way from the form to the answer, in reading order.
 // Must not know HTTP, files, the database or any adapter; it declares the ports that it needs.
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { AuditEvent, RecordedActor, RecordedToken } from './audit/event.ts'
 import type { Client, ClientEvidence } from './clients/client.ts'
 import type { Form } from './oauth/form.ts'
@@ -274,7 +274,7 @@ function eventOf(
     rule: decision?.rule?.id,
     issued: minted && {
       jti: minted.claims.jti,
-      tokenHash: createHash('sha256').update(minted.token).digest('hex'),
+      tokenHash: hash('sha256', minted.token, 'hex'),
       kid: minted.kid,
       aud: minted.claims.aud,
       sub: minted.claims.sub,

@@ -1,7 +1,7 @@
 // Owns client authentication by private_key_jwt for callers outside the mesh (RFC 7523 §2.2, §3).
 // Must not spend an assertion's jti before everything else about it is right.
 import { ALGORITHMS, type Algorithm } from '../jwt/algorithms.ts'
-import { checkTimes, checkTyp, requiredText, TYP_ABSENT } from '../jwt/claims.ts'
+import { checkTimes, checkTyp, ownClaim, requiredText, TYP_ABSENT } from '../jwt/claims.ts'
 import { type JwtResult, jwtFail, jwtOk, type UnverifiedJwt } from '../jwt/compact.ts'
 import type { KeySource } from '../jwt/key-source.ts'
 import type { SignatureVerifier } from '../jwt/verify-signature.ts'
@@ -76,9 +76,7 @@ function singleUseOf(
   service: string,
   options: PrivateKeyJwtOptions,
 ): JwtResult<{ readonly jti: string; readonly exp: number }> {
-  const sub = requiredText(jwt.claims, 'sub')
-  if (!sub.ok) return sub
-  if (sub.value !== service) return jwtFail('claim_malformed', 'sub is not iss')
+  if (ownClaim(jwt.claims, 'sub') !== service) return jwtFail('claim_malformed', 'sub is not iss')
   const audience = checkSoleAudience(jwt.claims, options.issuer)
   if (!audience.ok) return audience
   // With iat no later than now + skew, this also bounds how far ahead exp is.

@@ -40,7 +40,7 @@ export function parseXfcc(line: string): XfccParse {
     const pair = readPair(line, at)
     if (pair === undefined || isSecondOfSingle(element, pair.key)) return MALFORMED
     element.push({ key: pair.key, value: pair.value })
-    if (pair.end < line.length && line.charCodeAt(pair.end) === SEMICOLON) {
+    if (line.charCodeAt(pair.end) === SEMICOLON) {
       at = pair.end + 1
       continue
     }

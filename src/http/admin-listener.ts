@@ -40,7 +40,6 @@ export function buildAdminListener(options: AdminListenerOptions): FastifyInstan
   const app = fastify({
     logger: false,
     exposeHeadRoutes: true,
-    return503OnClosing: false,
     serverFactory: (handler) =>
       createServer(handler, { ...LIMITS, ...options.limits }, options.tls),
     frameworkErrors: (_error, _request, reply) => {

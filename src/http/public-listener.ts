@@ -56,7 +56,6 @@ const LIMITS: ServerLimits = { ...SERVER_LIMITS, keepAliveTimeoutMs: 75_000 }
 export function buildPublicListener(options: PublicListenerOptions): FastifyInstance {
   const app = fastify({
     logger: false,
-    exposeHeadRoutes: false,
     // P5: the key set is served for as long as the process lives.
     return503OnClosing: false,
     serverFactory: (handler) =>

@@ -126,7 +126,6 @@ export function buildTokenListener(options: TokenListenerOptions): FastifyInstan
     // Our own line per exchange says more and costs less.
     logger: false,
     bodyLimit: BODY_LIMIT_BYTES,
-    exposeHeadRoutes: false,
     // Its answer would not be ours; `phase` says the same.
     return503OnClosing: false,
     serverFactory: (handler) =>

@@ -124,7 +124,6 @@ export function jwksUrlSource(options: JwksUrlOptions): ClosableKeySource {
 
   async function refreshed(): Promise<KeySet | KeySourceOutage> {
     const now = monotonic()
-    if (inFlight !== undefined) return inFlight
     const outage = outageAt(now)
     if (outage !== undefined) return outage
     if (held !== undefined && now - held.at < limits.cooldownMs) return held.set

@@ -27,13 +27,6 @@ export interface SignatureVerifierOptions {
 /** One key before and one after a rotation, per algorithm, and some room; bounds work per request. */
 const MAX_TRIES = 8
 
-/** RFC 7518 §3.4: r and s, each of the size of the curve. */
-const ECDSA_SIGNATURE_BYTES: Partial<Record<Algorithm, number>> = {
-  ES256: 64,
-  ES384: 96,
-  ES512: 132,
-}
-
 /** Creates a verifier; its cache holds only hashes and versions, and only of tokens that verified. */
 export function createSignatureVerifier(options: SignatureVerifierOptions): SignatureVerifier {
   const verified = createVerifiedCache(options.cacheEntries)
@@ -89,21 +82,11 @@ function verifyWithKeys(jwt: UnverifiedJwt, set: KeySet): JwtResult<void> {
     : jwtFail('signature_invalid')
 }
 
+/** OpenSSL refuses ECDSA signatures of another length and those with r or s out of range (CVE-2022-21449 elsewhere). */
 function isSignedBy(jwt: UnverifiedJwt, { algorithm, key }: VerificationKey): boolean {
-  const length = ECDSA_SIGNATURE_BYTES[algorithm]
-  if (length !== undefined && !isEcdsaSignature(jwt.signature, length)) return false
   const { digest, options } = CRYPTO[algorithm]
   return cryptoVerify(digest, Buffer.from(jwt.signingInput), { ...options, key }, jwt.signature)
 }
-
-/** Exact length, and neither r nor s zero: the check whose lack was CVE-2022-21449 elsewhere. */
-function isEcdsaSignature(signature: Buffer, length: number): boolean {
-  if (signature.length !== length) return false
-  const half = length / 2
-  return !isZero(signature.subarray(0, half)) && !isZero(signature.subarray(half))
-}
-
-const isZero = (bytes: Buffer): boolean => bytes.every((byte) => byte === 0)
 
 /** Least recently used goes first; a Map keeps the order of insertion. */
 function createVerifiedCache(maxEntries: number) {
@@ -116,7 +99,6 @@ function createVerifiedCache(maxEntries: number) {
       return true
     },
     add(hash: string, version: string): void {
-      if (maxEntries <= 0) return
       versions.delete(hash)
       versions.set(hash, version)
       if (versions.size <= maxEntries) return

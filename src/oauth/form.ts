@@ -15,7 +15,6 @@ export const MAX_FORM_PARAMETERS = 64
  */
 export function parseForm(body: string): Result<Form> {
   const form = new Map<string, string[]>()
-  if (body === '') return ok(form)
   const pairs = body.split('&', MAX_FORM_PARAMETERS + 1)
   if (pairs.length > MAX_FORM_PARAMETERS) return fail('request_too_many_parameters')
   for (const pair of pairs) {

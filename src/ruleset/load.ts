@@ -43,7 +43,7 @@ export function readRuleSources(paths: readonly string[]): {
   const sources: RuleSource[] = []
   for (const file of [...files].sort()) {
     if (/\.test\.ya?ml$/.test(file)) {
-      const message = 'tests of rules are not run by this version'
+      const message = 'tests of rules are not supported by this version'
       problems.push({ ...noPlace(file, message), severity: 'warning' })
       continue
     }

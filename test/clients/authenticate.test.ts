@@ -420,6 +420,19 @@ test('a peer that invents subjects is held up all the same, and keeps little in 
   assert.equal(attempts.size(), 4 + 1)
 })
 
+test('subjects that are too long, or none, share one bucket', async () => {
+  const check = authenticator({ attempts: createRateLimit({ perSecond: 1, burst: 1 }) })
+  const at = async (sub: unknown) =>
+    endOf(await check(evidence({ parameters: svid({ sub }) }), NOW))
+  const longest = `spiffe://cluster.local/${'x'.repeat(512 - 23)}`
+  assert.equal(typeof (await at(longest)), 'object')
+  assert.equal(await at(`${longest}y`).then((end) => typeof end), 'object')
+  assert.equal(await at(`${longest}z`), 'client_rate_limited')
+  assert.equal(await at(undefined), 'client_rate_limited')
+  assert.equal(await at(7), 'client_rate_limited')
+  assert.equal(await at(longest), 'client_rate_limited')
+})
+
 test('P4: a listener whose method is not configured means no start', () => {
   const empty = { methodsByListener: listeners }
   assert.throws(() => createClientAuthenticator(empty), /which is not configured/)

@@ -47,7 +47,9 @@ const DENIED: Readonly<Record<string, readonly [Reason, CertificateOverrides]>> 
   'the same URI SAN twice': ['client_certificate_not_accepted', { uris: [CART, CART] }],
   'a second SAN extension': [
     'client_certificate_not_accepted',
-    { extraExtensions: [subjectAltName({ dns: ['x.example'] })] },
+    {
+      extraExtensions: [subjectAltName({ uris: ['spiffe://cluster.local/ns/default/sa/victim'] })],
+    },
   ],
   'an authority': ['client_certificate_not_accepted', { isCa: true }],
   'no key usage': ['client_certificate_not_accepted', { keyUsage: 'absent' }],

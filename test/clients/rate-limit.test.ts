@@ -112,6 +112,25 @@ test('a group’s room comes back when its buckets are full again', () => {
   assert.deepEqual(through(START + 5000), ['a', 'b', 'c'])
 })
 
+test('a group’s room is counted while some of its buckets come and go', () => {
+  const limit = createRateLimit({ perSecond: 1, burst: 1, maxKeysPerGroup: 2 })
+  assert.equal(limit.take('a', START, 'peer').ok, true)
+  assert.equal(limit.take('b', START + 500, 'peer').ok, true)
+  // By now the bucket of a is full again and forgotten, that of b is not.
+  const through = ['c', 'd', 'e'].filter((key) => limit.take(key, START + 1000, 'peer').ok)
+  assert.deepEqual(through, ['c', 'd'])
+})
+
+test('where the whole table is full, a group with room of its own shares one bucket with all', () => {
+  const limit = createRateLimit({ perSecond: 1, burst: 1, maxKeys: 2, maxKeysPerGroup: 2 })
+  assert.equal(limit.take('a', START, 'one').ok, true)
+  assert.equal(limit.take('b', START, 'one').ok, true)
+  assert.equal(limit.take('a', START, 'two').ok, true)
+  assert.equal(limit.take('a', START, 'three').ok, false)
+  assert.equal(limit.size(), 2)
+  assert.equal(createRateLimit({ perSecond: 1, burst: 1, maxKeys: 1 }).take('a', START).ok, true)
+})
+
 test('a clock that is set back locks nobody out: time goes on from where it was', () => {
   const limit = createRateLimit({ perSecond: 10, burst: 5 })
   assert.equal(takeMany(limit, 'a', 9, START), 5)

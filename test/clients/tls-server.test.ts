@@ -275,6 +275,7 @@ for (const [name, breakFiles] of Object.entries(BROKEN)) {
     try {
       await breakFiles(paths)
       assert.equal(await server.watch.check(), 'kept')
+      assert.equal(server.lines.length, 1)
       assert.equal(await server.watch.check(), 'kept')
       assert.equal(await call(server.port, { client: issueSvid(CA, CART) }), CART)
       assert.deepEqual(server.lines, [

@@ -77,6 +77,17 @@ test('keys are read without regard to case, values with it', () => {
   ])
 })
 
+test('every letter may stand in a key, every visible character in a value', () => {
+  const key = 'AZaz'
+  const plain = Array.from({ length: 94 }, (_, code) => String.fromCharCode(code + 33))
+    .filter((character) => !'",;\\'.includes(character))
+    .join('')
+  assert.deepEqual(elements(`${key}=${plain}`), [[{ key: 'azaz', value: plain }]])
+  for (const next of ['@', '[', '`', '{']) {
+    assert.equal(parseXfcc(`a${next}=x`).ok, false, next)
+  }
+})
+
 test('field-6 #16: quoted commas and semicolons separate nothing', () => {
   assert.equal(
     elements(`By=${SELF};Subject="O=a,By=${SELF};URI=${CART}";URI=spiffe://td/b`).length,

@@ -71,19 +71,24 @@ export function rawSocket(scope: Scope, url: string): Socket {
   return socket
 }
 
-/** Everything that a connection receives until the other side ends it, as an answer. */
+/** The final answer that a connection receives, as soon as it is whole. */
 export function rawAnswer(socket: Socket): Promise<Answer> {
-  return new Promise((resolve) => {
-    const chunks: Buffer[] = []
-    socket.on('data', (chunk: Buffer) => chunks.push(chunk))
-    socket.on('close', () => resolve(parseAnswer(Buffer.concat(chunks).toString('latin1'))))
+  return new Promise((resolve, reject) => {
+    let text = ''
+    socket.on('data', (chunk: Buffer) => {
+      text += chunk.toString('latin1')
+      const answer = parseAnswer(text)
+      if (answer !== undefined) resolve(answer)
+    })
+    socket.on('close', () => reject(new Error(`closed after: ${text}`)))
   })
 }
 
-function parseAnswer(received: string): Answer {
-  // Interim answers (100 Continue) come before the final one.
+/** Undefined where it is not whole; interim answers (100 Continue) come before the final one. */
+function parseAnswer(received: string): Answer | undefined {
   const text = received.replace(/^(?:HTTP\/1\.1 1\d\d [^\r]*\r\n(?:[^\r]+\r\n)*\r\n)+/, '')
   const cut = text.indexOf('\r\n\r\n')
+  if (cut === -1) return undefined
   const [line = '', ...lines] = text.slice(0, cut).split('\r\n')
   const headers: IncomingHttpHeaders = {}
   for (const header of lines) {
@@ -91,6 +96,7 @@ function parseAnswer(received: string): Answer {
     headers[header.slice(0, colon).toLowerCase()] = header.slice(colon + 1).trim()
   }
   const body = text.slice(cut + 4)
+  if (body.length < Number(headers['content-length'] ?? 0)) return undefined
   return { status: Number(line.split(' ')[1]), headers, text: body, body: membersOf(body) }
 }
 

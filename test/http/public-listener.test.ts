@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { describe, it, type TestContext } from 'node:test'
 import type { InjectOptions } from 'fastify'
 import {
@@ -115,6 +116,24 @@ describe('/.well-known/jwks.json', () => {
     assert.equal(response.statusCode, 200)
     assert.equal(response.body, JWKS.body)
     assert.equal(response.headers.etag, '"v1"')
+  })
+})
+
+describe('a public listener that is closing', () => {
+  it('P5 still serves the set to whoever has begun to ask', async (t) => {
+    const { app } = publicListener(t)
+    const socket = (await listening(t, app))()
+    const all = received(socket)
+    const begun = once(app.server, 'connection').then(([serverSide]) => once(serverSide, 'data'))
+    socket.write('GET /.well-known/jwks.json HTTP/1.1\r\nHost: a\r\n')
+    await begun
+    const closed = app.close()
+    socket.write('\r\n')
+    const [answer] = parseAnswers(await all)
+    assert.equal(answer?.status, 200)
+    assert.equal(answer.body, JWKS.body)
+    assert.equal(answer.headers.get('connection'), 'close')
+    await closed
   })
 })
 

@@ -283,6 +283,7 @@ describe('answers of the exchange', () => {
     [undefined, '1'],
     [30, '30'],
     [0.2, '1'],
+    [0, '1'],
     [1.5, '2'],
   ]
   for (const [seconds, header] of waits) {
@@ -326,6 +327,23 @@ describe('a bug in the listener itself', () => {
     assertRefusal(response, 'internal_error', 'refusal-1')
     assert.doesNotMatch(response.body, /sql/)
     assert.ok(fixture.lines.some(({ level }) => level === 'error'))
+  })
+})
+
+describe('a bug behind the answer', () => {
+  it('is told, and leaves the answer as it was', async (t) => {
+    const fixture = tokenListener(t, {
+      observe: () => {
+        throw new Error('a measure fails')
+      },
+    })
+    const response = await fixture.app.inject(VALID)
+    assert.equal(response.statusCode, 200)
+    assert.deepEqual(response.json(), TOKEN)
+    assert.deepEqual(
+      fixture.lines.map(({ message }) => message),
+      ['exchange failed'],
+    )
   })
 })
 

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import {
+  existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -170,4 +172,15 @@ test('SP-03 an empty bundle replaces the last set', async () => {
   writeFileSync(path, '{"keys":[]}')
   clock.ms = 2000
   assert.equal(await kidOf(source), 'none')
+})
+
+test('no descriptor stays open', { skip: !existsSync('/proc/self/fd') }, async () => {
+  const { source, path } = setUp(first)
+  await source.refreshed()
+  const before = readdirSync('/proc/self/fd').length
+  for (let at = 0; at < 20; at++) {
+    writeFileSync(path, at % 2 === 0 ? second : '{')
+    await source.refreshed()
+  }
+  assert.equal(readdirSync('/proc/self/fd').length, before)
 })

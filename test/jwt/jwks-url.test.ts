@@ -98,6 +98,23 @@ test('an old set is answered while its refresh runs beside it', async () => {
   assert.equal(hits().length, 2)
 })
 
+test('nothing is fetched before its time, nor while the issuer is known to fail', async () => {
+  const { source, clock, logged } = setUp(first)
+  await source.current()
+  clock.ms += 10 * MINUTE - 1
+  source.current()
+  clock.ms += 1
+  server.handle(status(503))
+  source.current()
+  await source.refreshed()
+  clock.ms += 9_999
+  source.current()
+  // A fetch that had been started would now end as aborted, and be logged.
+  source.close()
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.deepEqual(logged, ['key set fetched', 'key set could not be fetched: answered 503'])
+})
+
 test('a set that nobody used for long is refreshed before it is used', async () => {
   const { source, clock } = setUp(first)
   await source.current()

@@ -80,6 +80,53 @@ test('a value that cannot be bound fails its write only', (t) => {
   assert.equal(db.prepare('SELECT count(*) FROM audit_events').pluck().get(), 2)
 })
 
+test('P3 where the commit itself fails, nothing of the batch counts as written, and the next one works', (t) => {
+  const db = open(t, migratedPath(t))
+  // A deferred constraint is checked by COMMIT, which then fails and leaves the transaction open.
+  db.exec(`CREATE TABLE parent (id INTEGER PRIMARY KEY);
+    CREATE TABLE child (parent INTEGER REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED);
+    CREATE TRIGGER orphan AFTER INSERT ON audit_events BEGIN INSERT INTO child VALUES (1); END`)
+  const commit = createGroupCommit(db)
+  const failed = commit(batchOf('audit_event', 'claim_assertion'))
+  assert.deepEqual(failed.changes, [-1, -1])
+  assert.match(failed.error ?? '', /^SQLITE_CONSTRAINT/)
+  assert.equal(db.inTransaction, false)
+  db.exec('DROP TRIGGER orphan')
+  assert.deepEqual(commit(batchOf('audit_event', 'claim_assertion')).changes, [1, 1])
+})
+
+test('a lock that is met after a full database ends the batch: not one wait for each write', (t) => {
+  const path = migratedPath(t)
+  const db = open(t, path)
+  const other = open(t, path)
+  db.pragma('busy_timeout = 1')
+  db.pragma(`max_page_count = ${db.pragma('page_count', { simple: true })}`)
+  let begins = 0
+  const hooked = new Proxy(db, {
+    get(target, name) {
+      if (name !== 'prepare') return Reflect.get(target, name, target)
+      return (sql: string) => {
+        const statement = target.prepare(sql)
+        if (sql !== 'BEGIN IMMEDIATE') return statement
+        const run = () => {
+          begins += 1
+          // 1 all together, 2 the one that is too large, 3 meets the lock
+          if (begins === 3) other.exec('BEGIN IMMEDIATE')
+          return statement.run()
+        }
+        return { run }
+      }
+    },
+  })
+  const huge = [WRITE_CODES.audit_event, NOW, 'x'.repeat(500_000)]
+  const answer = createGroupCommit(hooked)([
+    ...huge,
+    ...batchOf('claim_assertion', 'claim_assertion', 'claim_assertion'),
+  ])
+  assert.deepEqual(answer, { changes: [-1, -1, -1, -1], broken: true, error: 'SQLITE_BUSY' })
+  assert.equal(begins, 3)
+})
+
 test('a code that does not exist throws: the thread must not guess', (t) => {
   const commit = createGroupCommit(open(t, migratedPath(t)))
   assert.throws(() => commit([99]), /does not exist/)

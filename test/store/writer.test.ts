@@ -63,6 +63,14 @@ test('writes of one turn share commits: the first few, and all the rest', async 
   assert.equal(commitsIn(path) - before, 2)
 })
 
+test('a few writes of one turn share one commit', async (t) => {
+  const path = migratedPath(t)
+  const writer = await startWriter(t, path)
+  const before = commitsIn(path)
+  assert.ok((await records(writer, 5)).every((result) => result.ok))
+  assert.equal(commitsIn(path) - before, 1)
+})
+
 test('writes that arrive during a commit share the next one', async (t) => {
   const path = migratedPath(t)
   const writer = await startWriter(t, path)
@@ -121,7 +129,9 @@ test('a lock that is held for too long fails writes; released, the writer recove
   const writer = await startWriter(t, path, { busyTimeoutMs: 20, probeIntervalMs: 5, log })
   const db = open(t, path)
   db.exec('BEGIN IMMEDIATE')
+  const start = performance.now()
   const locked = await record(writer)
+  assert.ok(performance.now() - start < 4000, 'less than the 5 s of any other connection')
   assert.ok(!locked.ok)
   assert.equal(locked.reason, 'audit_unavailable')
   assert.equal(locked.detail, 'write failed: SQLITE_BUSY')

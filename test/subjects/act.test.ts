@@ -93,6 +93,10 @@ for (const [name, level] of [
   })
 }
 
+test('an act that is not there is no act', () => {
+  assert.equal(reasonOf(parseAct(undefined, OWN)), 'subject_token_act_malformed')
+})
+
 test('field-6 #13 the cap on levels', () => {
   assert.equal(reasonOf(parseAct(levels(MAX_ACT_DEPTH), FOREIGN)), 'ok')
   assert.equal(reasonOf(parseAct(levels(MAX_ACT_DEPTH + 1), FOREIGN)), 'subject_token_act_too_deep')
