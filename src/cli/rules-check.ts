@@ -6,6 +6,7 @@ import { CONFIG_OPTION, defineCommand, JSON_OPTION } from './command.ts'
 import { configFileOf, tellProblems } from './configured.ts'
 import { loadDeployment } from './deployment.ts'
 import { type CliIo, EXIT_FAILED, EXIT_OK, printJson } from './io.ts'
+import { checkFilesOfRules } from './referenced-files.ts'
 
 /** `mesh-sts rules check` */
 export const rulesCheck = defineCommand(
@@ -19,9 +20,11 @@ export const rulesCheck = defineCommand(
   },
   async (args, io) => {
     const configFile = configFileOf(args.text('config'), io)
-    const { settings, ruleset, files, problems } = loadDeployment(configFile, io.env)
+    const { settings, ruleset, files, problems: found } = loadDeployment(configFile, io.env)
+    const missing = ruleset === undefined ? [] : checkFilesOfRules(ruleset)
+    const problems = [...found, ...missing]
     const summary = {
-      ok: ruleset !== undefined,
+      ok: ruleset !== undefined && missing.length === 0,
       errors: count(problems, 'error'),
       warnings: count(problems, 'warning'),
       rulesChecked: settings !== undefined,

@@ -8,6 +8,7 @@ import { CONFIG_OPTION, defineCommand } from './command.ts'
 import { configFileOf, tellProblems } from './configured.ts'
 import { loadDeployment } from './deployment.ts'
 import { type CliIo, EXIT_FAILED, EXIT_OK } from './io.ts'
+import { checkReferencedFiles } from './referenced-files.ts'
 
 /** Endpoints of a Kubernetes service learn within seconds that a pod stops being ready. */
 const SETTLE_MS = 5000
@@ -25,12 +26,15 @@ export const serve = defineCommand(
     options: { config: CONFIG_OPTION },
   },
   async (args, io) => {
-    const { settings, ruleset, problems } = loadDeployment(
-      configFileOf(args.text('config'), io),
-      io.env,
-    )
-    tellProblems(io, problems)
-    if (settings === undefined || ruleset === undefined) {
+    const {
+      settings,
+      ruleset,
+      problems: found,
+    } = loadDeployment(configFileOf(args.text('config'), io), io.env)
+    const missing =
+      settings === undefined || ruleset === undefined ? [] : checkReferencedFiles(settings, ruleset)
+    tellProblems(io, [...found, ...missing])
+    if (settings === undefined || ruleset === undefined || missing.length > 0) {
       io.stderr('mesh-sts: not started: the configuration has errors\n')
       return EXIT_FAILED
     }
