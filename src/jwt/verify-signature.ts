@@ -88,22 +88,29 @@ function isSignedBy(jwt: UnverifiedJwt, { algorithm, key }: VerificationKey): bo
   return cryptoVerify(digest, Buffer.from(jwt.signingInput), { ...options, key }, jwt.signature)
 }
 
-/** Least recently used goes first; a Map keeps the order of insertion. */
+/**
+ * Two generations: when the young one is full it becomes the old one, and the old one goes at once.
+ * A Map that drops its oldest entry one by one leaves holes that every look at its head walks over.
+ */
 function createVerifiedCache(maxEntries: number) {
-  const versions = new Map<string, string>()
+  const generation = Math.ceil(maxEntries / 2)
+  let young = new Map<string, string>()
+  let old = new Map<string, string>()
+  const add = (hash: string, version: string): void => {
+    if (generation === 0) return
+    if (young.size >= generation) {
+      old = young
+      young = new Map()
+    }
+    young.set(hash, version)
+  }
   return {
+    add,
     has(hash: string, version: string): boolean {
-      if (versions.get(hash) !== version) return false
-      versions.delete(hash)
-      versions.set(hash, version)
+      if (young.get(hash) === version) return true
+      if (old.get(hash) !== version) return false
+      add(hash, version)
       return true
-    },
-    add(hash: string, version: string): void {
-      versions.delete(hash)
-      versions.set(hash, version)
-      if (versions.size <= maxEntries) return
-      const oldest = versions.keys().next()
-      if (oldest.done !== true) versions.delete(oldest.value)
     },
   }
 }

@@ -4,8 +4,15 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, type TestContext } from 'node:test'
+import { loadDeployment } from '../../src/cli/deployment.ts'
 import { issueSvid, makeCa, type TestCa } from '../support/certificates.ts'
-import { CORPORATE, type Deployment, STS, startDeployment } from '../support/deployment.ts'
+import {
+  CORPORATE,
+  type Deployment,
+  STS,
+  startDeployment,
+  writeDeployment,
+} from '../support/deployment.ts'
 import { type JwksServer, jwksOf, makeKey, startJwksServer } from '../support/jwt-fixtures.ts'
 
 export const ISSUER = 'https://sts.boutique.example'
@@ -18,6 +25,10 @@ export const KEYS = {
   bundle: makeKey('ES256', 'bundle-1'),
   cluster: makeKey('ES256', 'cluster-1'),
   batch: makeKey('ES256', 'batch-1'),
+  batchRsa: makeKey('RS256', 'batch-rsa'),
+  /** In the bundle, but for X.509-SVIDs; and one that says nothing of its use. */
+  x509: makeKey('ES256', 'x509-1'),
+  unmarked: makeKey('ES256', 'unmarked-1'),
   stranger: makeKey('ES256', 'stranger-1'),
 } as const
 
@@ -83,11 +94,16 @@ namespace: depot
 services:
   stock:
     scopes: [stock:take]
+    calls: [courier]
     accepts:
       - {from: boutique/checkout, scopes: {stock:take: [checkout:place]}}
+      - {from: courier, scopes: {stock:take: [courier:go]}}
   courier:
     identity: spiffe://cluster.local/ns/*/sa/courier
+    scopes: [courier:go]
     calls: [stock]
+    accepts:
+      - {from: stock, scopes: {courier:go: [stock:take]}}
 `
 
 const PARTNERS = `
@@ -177,6 +193,18 @@ export interface FullOptions {
 /** What a helper needs of a test: something that runs when it ends. */
 export type Scope = Pick<TestContext, 'after'>
 
+/** The bundle of cluster.local, in the SPIFFE format. */
+function trustBundle(): string {
+  const { use: _, ...unmarked } = KEYS.unmarked.jwk
+  const keys = [
+    { ...KEYS.bundle.jwk, use: 'jwt-svid' },
+    { ...KEYS.x509.jwk, use: 'x509-svid' },
+    unmarked,
+    { kty: 'AKP', use: 'jwt-svid', kid: 'post-quantum', alg: 'ML-DSA-44' },
+  ]
+  return jwksOf(keys, { spiffe_sequence: 7, spiffe_refresh_hint: 60 })
+}
+
 /** The files of a full deployment. */
 export function fullFiles(
   ca: TestCa,
@@ -188,7 +216,7 @@ export function fullFiles(
 nowhere:
   issuer: ${NOWHERE}
   jwks_uri: ${nowhereUrl}
-  algorithms: [ES256]
+  algorithms: [ES256, RS256]
   token_types: [access_token]
   presented_by: {https://api.shop.example: [boutique/frontend]}
   scopes_from: [scope]
@@ -200,8 +228,8 @@ nowhere:
     'rules/boutique.yaml': BOUTIQUE_RULES,
     'rules/depot.yaml': DEPOT,
     'rules/partners.yaml': PARTNERS,
-    'rules/batch.jwks.json': jwksOf([KEYS.batch]),
-    'bundle.json': jwksOf([{ ...KEYS.bundle.jwk, use: 'jwt-svid' }]),
+    'rules/batch.jwks.json': jwksOf([KEYS.batch, KEYS.batchRsa]),
+    'bundle.json': trustBundle(),
     'cluster.jwks.json': jwksOf([KEYS.cluster]),
     'mesh.crt': ca.certPem,
     'server.crt': server.certPem,
@@ -251,6 +279,14 @@ export function sharedFullDeployment(options: FullOptions = {}): () => FullDeplo
     if (full === undefined) throw new Error('the deployment is started before the tests')
     return full
   }
+}
+
+/** What the loader says of a full deployment with other settings or files. */
+export function problemsOf(scope: Scope, options: FullOptions): readonly string[] {
+  const files = fullFiles(makeCa('cluster.local'), 'http://127.0.0.1:9/jwks', options)
+  const { config } = writeDeployment(scope as TestContext, files)
+  if(process.env.DBG) console.log(JSON.stringify(loadDeployment(config, {}).problems.map(({ message }) => message)))
+  return loadDeployment(config, {}).problems.map(({ message }) => message)
 }
 
 /** A folder that goes with the scope. */

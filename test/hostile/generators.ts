@@ -92,7 +92,7 @@ const PARAMETERS = [...new Set(FORMS.flat().map(([name]) => name))]
 /** A parameter's value, percent-encoded with or without need. */
 function written(value: string, random: Random): string {
   if (random.chance(0.1)) return value
-  const encoded = encodeURIComponent(value.toWellFormed()).replaceAll('%20', '+')
+  const encoded = encodeURIComponent(Buffer.from(value).toString()).replaceAll('%20', '+')
   if (random.chance(0.9)) return encoded
   return [...Buffer.from(value)].map((byte) => `%${byte.toString(16).padStart(2, '0')}`).join('')
 }
@@ -249,7 +249,10 @@ export function hostileKeySet(random: Random): string {
     const members = tree.members.map(([name, value]) => {
       if (value.kind !== 'list') return [name, value] as const
       const from = random.below(value.items.length)
-      return [name, { ...value, items: value.items.slice(from, from + 1 + random.below(2)) }] as const
+      return [
+        name,
+        { ...value, items: value.items.slice(from, from + 1 + random.below(2)) },
+      ] as const
     })
     tree = { ...tree, members }
   }
@@ -285,6 +288,4 @@ const TRACE_PARENTS: readonly string[] = [
 
 /** A `traceparent` header. */
 export const hostileTraceParent = (random: Random): string =>
-  random.chance(0.15)
-    ? random.pick(TRACE_PARENTS)
-    : mutateText(random.pick(TRACE_PARENTS), random)
+  random.chance(0.15) ? random.pick(TRACE_PARENTS) : mutateText(random.pick(TRACE_PARENTS), random)

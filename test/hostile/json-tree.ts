@@ -128,9 +128,7 @@ function mutateObject(members: readonly Member[], random: Random): JsonTree {
   const index = random.below(Math.max(1, members.length))
   const chosen = members[index]
   if (chosen === undefined || random.chance(0.2)) {
-    const name = JSON.stringify(
-      random.chance(0.9) ? random.pick(NAMES) : random.pick(NASTY_TEXTS),
-    )
+    const name = JSON.stringify(random.chance(0.9) ? random.pick(NAMES) : random.pick(NASTY_TEXTS))
     return { kind: 'object', members: [...members, [name, nastyValue(random)]] }
   }
   const [name, value] = chosen

@@ -179,7 +179,7 @@ const MUTATIONS: readonly Mutation[] = [
   },
   (text, random) => text.slice(0, at(text, random)),
   (text, random) => text.slice(at(text, random)),
-  (text, random) => text + text,
+  (text) => text + text,
 ]
 
 /** Changes one thing of a text, seldom two or three. */

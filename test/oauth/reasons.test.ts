@@ -105,7 +105,7 @@ describe('every reason is asserted', () => {
       .map((name) => readFileSync(join(ROOT, name), 'utf8'))
     assert.ok(sources.length > 0)
     const missing = REASONS.filter(
-      (reason) => !sources.some((source) => new RegExp(`['"\`]${reason}['"\`]`).test(source)),
+      (reason) => !sources.some((source) => new RegExp(`\\b${reason}\\b`).test(source)),
     )
     assert.deepEqual(missing, [], `reasons without a test: ${missing.join(', ')}`)
   })
