@@ -61,7 +61,7 @@ describe('conformance of how JWTs are taken', () => {
     await refused(full(), nowhere, 'target_issuer_not_accepted')
   })
 
-  describe('BCP-01 BCP-02 BCP-05 BCP-14 field-6 #8 algorithms', () => {
+  describe('algorithms', () => {
     for (const alg of [
       'none',
       'None',
@@ -127,7 +127,7 @@ describe('conformance of how JWTs are taken', () => {
     )
   })
 
-  describe('BCP-03 BCP-04 BCP-07 BCP-08 what is verified', () => {
+  describe('what is verified', () => {
     refuses(
       'BCP-03 one changed claim',
       text(() => {
@@ -224,7 +224,7 @@ describe('conformance of how JWTs are taken', () => {
     )
   })
 
-  describe('BCP-06 BCP-13 JWS-02 the text', () => {
+  describe('the text', () => {
     refuses(
       'BCP-06 a payload that is not UTF-8',
       text(() => {
@@ -277,7 +277,7 @@ describe('conformance of how JWTs are taken', () => {
     refuses('JWS-01 b64', subject({ header: { b64: false } }), 'subject_token_header_not_accepted')
   })
 
-  describe('BCP-09 where keys come from', () => {
+  describe('where keys come from', () => {
     it('BCP-09 field-6 #8 an embedded or linked key is refused, and nobody is asked for it', async () => {
       const { keyServer } = full()
       const asked = keyServer.hits.length
@@ -327,7 +327,7 @@ describe('conformance of how JWTs are taken', () => {
     })
   })
 
-  describe('BCP-10 BCP-11 no token passes for another kind', () => {
+  describe('no token passes for another kind', () => {
     for (const typ of [
       'JWT',
       'dpop+jwt',

@@ -22,7 +22,7 @@ import {
   BOUTIQUE_RULES,
   type FullDeployment,
   ISSUER,
-  problemsOf,
+  refusedAtLoad,
   sharedFullDeployment,
 } from './full-deployment.ts'
 import { send } from './http-client.ts'
@@ -40,7 +40,7 @@ describe('conformance of the answer and its token', () => {
     form: { subject_token: token, audience: 'payment', scope: 'payment:charge', ...parameters },
   })
 
-  describe('TE-09 to TE-13 the answer', () => {
+  describe('the answer', () => {
     it('TE-09 TE-11 TE-12 TE-13 has the required members and no others', async () => {
       const { answer, claims, token } = await granted(full())
       assert.deepEqual(answer.body, {
@@ -73,7 +73,7 @@ describe('conformance of the answer and its token', () => {
     })
   })
 
-  describe('TE-19 to TE-24, TE-28 delegation', () => {
+  describe('delegation', () => {
     it('TE-19 TE-28 the caller is the actor, an object with its identity', async () => {
       const { claims } = await granted(full())
       assert.deepEqual(claims.act, { sub: FRONTEND })
@@ -159,7 +159,7 @@ describe('conformance of the answer and its token', () => {
     })
   })
 
-  describe('TE-26 TE-27 TE-29 what an exchange gives away', () => {
+  describe('what an exchange gives away', () => {
     it('TE-26 SB-05 only claims that the target lists pass', async () => {
       const first = await granted(full())
       assert.deepEqual([first.claims.email, first.claims.phone], ['alice@shop.example', undefined])
@@ -183,7 +183,7 @@ describe('conformance of the answer and its token', () => {
     })
   })
 
-  describe('AT-01 to AT-05, AT-10 the token', () => {
+  describe('the token', () => {
     it('AT-01 AT-09 is signed by a published key, ES256 by default', async () => {
       const { header, token } = await granted(full())
       assert.deepEqual([header.alg, await isSigned(full(), token)], ['ES256', true])
@@ -228,7 +228,7 @@ describe('conformance of the answer and its token', () => {
     })
   })
 
-  describe('AT-06 AT-07 RI-01 to RI-05 SB-01 the audience', () => {
+  describe('the audience', () => {
     it('AT-06 RI-03 SB-01 is the requested resource, and nothing else', async () => {
       const { claims } = await granted(full(), form({ audience: undefined, resource: CHECKOUT }))
       assert.equal(claims.aud, CHECKOUT)
@@ -244,9 +244,7 @@ describe('conformance of the answer and its token', () => {
       it(`AT-07 two services cannot share an audience: ${audience}`, (t) => {
         const twin = `\n  twin:\n    audience: ${audience}\n`
         const files = { 'rules/boutique.yaml': BOUTIQUE_RULES + twin }
-        const problems = problemsOf(t, { files })
-        assert.equal(problems.length, 1, problems.join('\n'))
-        assert.match(problems[0] ?? '', /^audience .* is the same to Envoy as /)
+        refusedAtLoad(t, { files }, /^audience .* is the same to Envoy as /)
       })
     }
     it('AT-07 a scope that the target does not know is not in its token', async () => {
@@ -274,7 +272,7 @@ describe('conformance of the answer and its token', () => {
     })
   })
 
-  describe('AT-08 as a resource server: our own tokens that come back, and others’', () => {
+  describe('as a resource server: our own tokens that come back, and others’', () => {
     for (const typ of ['at+jwt', 'application/at+jwt', 'at+JWT']) {
       it(`AT-08 BCP-10 typ ${typ} is an access token`, async () => {
         await granted(full(), { subject: { header: { typ } } })

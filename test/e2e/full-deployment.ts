@@ -1,5 +1,6 @@
 // Owns a deployment that has every listener, every client authentication and every kind of rule, for black-box tests.
 // Must not hold tests, nor fake any part.
+import assert from 'node:assert/strict'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -285,8 +286,14 @@ export function sharedFullDeployment(options: FullOptions = {}): () => FullDeplo
 export function problemsOf(scope: Scope, options: FullOptions): readonly string[] {
   const files = fullFiles(makeCa('cluster.local'), 'http://127.0.0.1:9/jwks', options)
   const { config } = writeDeployment(scope as TestContext, files)
-  if(process.env.DBG) console.log(JSON.stringify(loadDeployment(config, {}).problems.map(({ message }) => message)))
   return loadDeployment(config, {}).problems.map(({ message }) => message)
+}
+
+/** A full deployment that is wrong in one thing does not load, for that reason alone. */
+export function refusedAtLoad(scope: Scope, options: FullOptions, problem: RegExp): void {
+  const problems = problemsOf(scope, options)
+  assert.equal(problems.length, 1, problems.join('\n'))
+  assert.match(problems[0] ?? '', problem)
 }
 
 /** A folder that goes with the scope. */
