@@ -5,7 +5,7 @@ import { createHash, verify } from 'node:crypto'
 import { decodeProtectedHeader, type JSONWebKeySet, jwtVerify, createLocalJWKSet } from 'jose'
 import type { TestKey } from '../support/jwt-fixtures.ts'
 import { STS } from '../support/deployment.ts'
-import { CLUSTER, ISSUER, KEYS, SERVICES, TRUSTED } from './deployment-model.ts'
+import { CLUSTER, type Edge, ISSUER, KEYS, SERVICES, TRUSTED } from './deployment-model.ts'
 import { isSpiffeId, type Json, readForm, readJwtPart, readXfcc } from './oracles.ts'
 
 /** A request as it was sent, and when. */
@@ -226,9 +226,7 @@ function assertTimes(
 function assertScope(
   { scope }: Claims,
   { claims }: Verified,
-  justifications: (typeof SERVICES)[string] extends infer _
-    ? Readonly<Record<string, readonly string[] | { readonly all: readonly string[] }>>
-    : never,
+  justifications: Edge['scopes'],
   known: readonly string[],
   asked: string | undefined,
 ): void {

@@ -18,7 +18,8 @@ export const KEYS = {
 /** `any` or `all` of these scopes justify one. */
 type Justified = readonly string[] | { readonly all: readonly string[] }
 
-interface Edge {
+/** Who may come by what, on what grounds. */
+export interface Edge {
   readonly from: string
   readonly issuer?: string
   readonly act?: 'impersonate'
