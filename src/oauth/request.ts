@@ -37,6 +37,16 @@ const MAX_TARGETS = 8
 const MAX_TARGET_CHARACTERS = 512
 /** A target with more scopes than this is several targets. */
 const MAX_SCOPES = 64
+/** No rule can name a longer one. */
+const MAX_SCOPE_CHARACTERS = 128
+/** Every JWS holds such a run, for an ES256 signature has 86 characters; labels of host names end at 63. */
+const TOKEN_RUN = /[A-Za-z0-9_-]{80}/
+
+/**
+ * Whether a text may hold a token. Targets and scopes are recorded as sent, so where parameters are mixed
+ * up a token must not pass for one of them (P7); no rule can name one with such a text in it.
+ */
+export const mayHoldToken = (text: string): boolean => TOKEN_RUN.test(text)
 
 /**
  * Refuses what no request may have, whichever grant it is: repeated parameters other than
@@ -100,7 +110,10 @@ export function parseTokenRequest(form: Form): Result<TokenRequest> {
 function areTargets(values: readonly string[], grammar: RegExp): boolean {
   return (
     values.length <= MAX_TARGETS &&
-    values.every((value) => value.length <= MAX_TARGET_CHARACTERS && grammar.test(value))
+    values.every(
+      (value) =>
+        value.length <= MAX_TARGET_CHARACTERS && grammar.test(value) && !mayHoldToken(value),
+    )
   )
 }
 
@@ -136,8 +149,11 @@ function parseScope(text: string | undefined): Result<readonly string[] | undefi
   if (text === undefined) return ok(undefined)
   const scopes = [...new Set(text.split(' ').filter((part) => part !== ''))]
   if (scopes.length === 0 || scopes.length > MAX_SCOPES) return fail('scope_malformed')
-  return scopes.every((scope) => SCOPE_TOKEN.test(scope)) ? ok(scopes) : fail('scope_malformed')
+  return scopes.every(isScope) ? ok(scopes) : fail('scope_malformed')
 }
+
+const isScope = (scope: string): boolean =>
+  scope.length <= MAX_SCOPE_CHARACTERS && SCOPE_TOKEN.test(scope) && !mayHoldToken(scope)
 
 const TYPE_OF_URI: ReadonlyMap<string, TokenType> = new Map(
   (Object.keys(TOKEN_TYPES) as TokenType[]).map((type) => [TOKEN_TYPES[type], type]),

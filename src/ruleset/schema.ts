@@ -2,6 +2,7 @@
 // Must not know other files, trust domains or issuers; compile.ts joins them.
 import { z } from 'zod'
 import { SIGNING_ALGORITHMS } from '../jwt/algorithms.ts'
+import { mayHoldToken } from '../oauth/request.ts'
 
 /** Tokens live this long where a service says nothing. */
 export const DEFAULT_LIFETIME_SECONDS = 300
@@ -22,10 +23,13 @@ const MAX_SERVICES_PER_FILE = 20_000
 const MAX_LIST = 1_000
 const MAX_ACCEPTS = 100_000
 
+const NO_TOKEN = 'it could be taken for a token: at most 79 letters, digits, - and _ in a row'
+
 const name = z.string().regex(NAME, 'a name is lower-case letters, digits and hyphens')
 const scope = z
   .string()
   .regex(SCOPE, 'a scope is printable ASCII without space, quote or backslash')
+  .refine((text) => !mayHoldToken(text), NO_TOKEN)
 const serviceReference = z
   .string()
   .max(127)
@@ -97,6 +101,7 @@ const service = z.strictObject({
   audience: z
     .string()
     .regex(AUDIENCE, 'an audience is printable ASCII without space, quote or backslash')
+    .refine((text) => !mayHoldToken(text), NO_TOKEN)
     .optional()
     .describe('The `aud` of tokens for it. Default `<name>.<namespace>`.'),
   scopes: z

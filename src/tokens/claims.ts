@@ -18,7 +18,8 @@ export interface BuiltClaims {
 /**
  * Builds the claims of an allowed exchange. Fails with `mint_subject_expiring` where less than a
  * second of validity is left, `act_chain_too_deep`, or `mint_claim_malformed` where a claim that would
- * pass holds a control character (Envoy answers 503 to every request with such a token).
+ * pass holds a control character (Envoy answers 503 to every request with such a token) or a number that
+ * would be another one in our token.
  */
 export function buildClaims(order: MintOrder): Result<BuiltClaims> {
   const { decision, subject, actor, client } = order
@@ -48,7 +49,7 @@ export function buildClaims(order: MintOrder): Result<BuiltClaims> {
     const value = Object.hasOwn(subject.claims, name) ? subject.claims[name] : undefined
     // What is ours is never overwritten, even if a list named it.
     if (value === undefined || value === null || Object.hasOwn(claims, name)) continue
-    if (!isPrintable(value)) return fail('mint_claim_malformed', name)
+    if (!canPass(value)) return fail('mint_claim_malformed', name)
     claims[name] = value
     passedClaims.push(name)
   }
@@ -87,11 +88,19 @@ export function depthOf(act: Act): number {
 const CONTROL = /[\u0000-\u001f\u007f]/
 const MAX_CLAIM_DEPTH = 8
 
-function isPrintable(value: unknown, depth = 0): boolean {
+function canPass(value: unknown, depth = 0): boolean {
   if (typeof value === 'string') return !CONTROL.test(value)
+  if (typeof value === 'number') return isExact(value)
   if (typeof value !== 'object' || value === null) return true
   if (depth === MAX_CLAIM_DEPTH) return false
   return Object.entries(value).every(
-    ([key, member]) => !CONTROL.test(key) && isPrintable(member, depth + 1),
+    ([key, member]) => !CONTROL.test(key) && canPass(member, depth + 1),
   )
 }
+
+/**
+ * RFC 7493 §2.2: beyond 2^53 two integers are read as one, and `1e400` as infinity, which JSON cannot write.
+ * Such a number would leave as the id of somebody else.
+ */
+const isExact = (value: number): boolean =>
+  Number.isFinite(value) && (!Number.isInteger(value) || Number.isSafeInteger(value))

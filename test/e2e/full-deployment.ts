@@ -107,7 +107,8 @@ services:
       - {from: stock, scopes: {courier:go: [stock:take]}}
 `
 
-const PARTNERS = `
+/** The rules of namespace partners. */
+export const PARTNER_RULES = `
 namespace: partners
 services:
   batch:
@@ -184,8 +185,9 @@ export interface FullDeployment extends Deployment {
   readonly keyServer: JwksServer
 }
 
-/** Settings to replace, and further files. */
+/** Settings to replace, entries to add to the issuers file, and files to add or replace. */
 export interface FullOptions {
+  readonly issuers?: string
   readonly settings?: Readonly<Record<string, string>>
   readonly files?: Readonly<Record<string, string>>
   readonly now?: () => number
@@ -210,7 +212,7 @@ function trustBundle(): string {
 export function fullFiles(
   ca: TestCa,
   nowhereUrl: string,
-  { settings, files }: FullOptions = {},
+  { settings, files, issuers = '' }: FullOptions = {},
 ): Record<string, string> {
   const server = issueSvid(ca, STS, { dns: ['localhost'], ips: ['127.0.0.1'] })
   const nowhere = `
@@ -225,10 +227,10 @@ nowhere:
 `
   return {
     'sts.yaml': fullSettings(settings).replace('NOWHERE', nowhereUrl),
-    'issuers.yaml': FULL_ISSUERS + nowhere,
+    'issuers.yaml': FULL_ISSUERS + nowhere + issuers,
     'rules/boutique.yaml': BOUTIQUE_RULES,
     'rules/depot.yaml': DEPOT,
-    'rules/partners.yaml': PARTNERS,
+    'rules/partners.yaml': PARTNER_RULES,
     'rules/batch.jwks.json': jwksOf([KEYS.batch, KEYS.batchRsa]),
     'bundle.json': trustBundle(),
     'cluster.jwks.json': jwksOf([KEYS.cluster]),
@@ -263,14 +265,19 @@ export async function startFullDeployment(
   }
 }
 
-/** One full deployment for all tests of a suite; called in the body of `describe`. */
-export function sharedFullDeployment(options: FullOptions = {}): () => FullDeployment {
+/**
+ * One full deployment for all tests of a suite; called in the body of `describe`. `options` is asked
+ * when it starts, after earlier `before` hooks.
+ */
+export function sharedFullDeployment(
+  options: () => FullOptions = () => ({}),
+): () => FullDeployment {
   const closers: (() => unknown)[] = []
   let full: FullDeployment | undefined
   before(async () => {
     full = await startFullDeployment(
       { after: (close) => void closers.unshift(close as () => unknown) },
-      options,
+      options(),
     )
   })
   after(async () => {

@@ -21,14 +21,17 @@ import {
   temporaryFolder,
 } from './full-deployment.ts'
 
-/** Another process holds the store's lock until the scope ends. */
-export function holdStore(scope: Scope, { settings }: Pick<Deployment, 'settings'>): void {
+/** Another process holds the store's lock until it is released, or the scope ends. */
+export function holdStore(scope: Scope, { settings }: Pick<Deployment, 'settings'>): () => void {
   const other = openDatabase(settings.store.sqlite)
   other.exec('BEGIN IMMEDIATE')
-  scope.after(() => {
+  const release = () => {
+    if (!other.open) return
     other.exec('ROLLBACK')
     other.close()
-  })
+  }
+  scope.after(release)
+  return release
 }
 
 /** A deployment that was made with ES256 alone, and serves on with RS256 added: its first key cannot sign yet. */

@@ -2,9 +2,9 @@
 // Must not use anything of the product: it is what the product is held against.
 import assert from 'node:assert/strict'
 import { createHash, verify } from 'node:crypto'
-import { decodeProtectedHeader, type JSONWebKeySet, jwtVerify, createLocalJWKSet } from 'jose'
-import type { TestKey } from '../support/jwt-fixtures.ts'
+import { createLocalJWKSet, decodeProtectedHeader, type JSONWebKeySet, jwtVerify } from 'jose'
 import { STS } from '../support/deployment.ts'
+import type { TestKey } from '../support/jwt-fixtures.ts'
 import { CLUSTER, type Edge, ISSUER, KEYS, SERVICES, TRUSTED } from './deployment-model.ts'
 import { isSpiffeId, type Json, readForm, readJwtPart, readXfcc } from './oracles.ts'
 
@@ -230,9 +230,7 @@ function assertScope(
   known: readonly string[],
   asked: string | undefined,
 ): void {
-  const brings = Array.isArray(claims.scope)
-    ? claims.scope
-    : String(claims.scope ?? '').split(' ')
+  const brings = Array.isArray(claims.scope) ? claims.scope : String(claims.scope ?? '').split(' ')
   const granted = String(scope).split(' ')
   for (const one of granted) {
     const justified = justifications[one]
@@ -259,8 +257,13 @@ function assertPassed(claims: Claims, subject: Verified, listed: readonly string
   }
 }
 
-/** Without prototypes that the two readers give differently. */
+/** Without what two readers may give differently: prototypes, and the sign of zero. */
 const plain = (value: Json): Json => {
+  // Numbers that a double does not hold exactly are somebody else's id.
+  if (typeof value === 'number') {
+    assert.ok(!Number.isInteger(value) || Number.isSafeInteger(value), `${value} is not exact`)
+    return value + 0
+  }
   if (Array.isArray(value)) return value.map(plain)
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, plain(one)]))

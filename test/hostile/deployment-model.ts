@@ -101,7 +101,10 @@ export const SERVICES: Readonly<Record<string, ModelService>> = {
 
 /** Whom the deployment trusts, and who may hand in their tokens. */
 export const TRUSTED: Readonly<
-  Record<string, { iss: string; key: TestKey; prefix: string; presentedBy: Record<string, string[]> }>
+  Record<
+    string,
+    { iss: string; key: TestKey; prefix: string; presentedBy: Record<string, string[]> }
+  >
 > = {
   corporate: {
     iss: CORPORATE,

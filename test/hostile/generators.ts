@@ -53,7 +53,8 @@ export function hostileXfcc(random: Random): string {
 
 // Forms
 
-type Parameters = [name: string, value: string][]
+/** Names and values of a form, in order. */
+export type Parameters = [name: string, value: string][]
 
 /** A token in shape only. */
 const A_TOKEN = `eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.${'A'.repeat(86)}`

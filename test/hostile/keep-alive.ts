@@ -45,17 +45,29 @@ export function keepAlive(port: number): KeepAlive {
   }
 }
 
-/** Sends bytes that may be no request at all, ends, and gives everything that comes back. */
-export function sendAndEnd(port: number, bytes: Buffer): Promise<string> {
-  return new Promise((resolve) => {
-    const socket = connect({ port, host: '127.0.0.1' })
-    const chunks: Buffer[] = []
-    socket.on('data', (chunk) => chunks.push(chunk))
+/** Bytes that may be no request, on a connection of their own. */
+export interface Loose {
+  /** Everything that came back when the connection is closed: after the first answer, or after `end`. */
+  readonly received: Promise<string>
+  /** Says that nothing more will come. */
+  readonly end: () => void
+}
+
+/** Sends bytes that may be no request at all. */
+export function sendLoose(port: number, bytes: Buffer): Loose {
+  const socket = connect(port, '127.0.0.1')
+  const received = new Promise<string>((resolve) => {
+    let text = ''
+    socket.on('data', (chunk) => {
+      text += chunk.toString('latin1')
+      if (finalAnswers(text).length > 0) socket.end()
+    })
     // The listener may reset a connection whose bytes it did not want.
     socket.on('error', () => socket.destroy())
-    socket.on('close', () => resolve(Buffer.concat(chunks).toString('latin1')))
-    socket.end(bytes)
+    socket.on('close', () => resolve(text))
   })
+  socket.write(bytes)
+  return { received, end: () => socket.end() }
 }
 
 /** The answers in received text, interim ones left out. */

@@ -21,10 +21,16 @@ export function createTokenWatch(): TokenWatch {
   return {
     submitted(token) {
       // The header says which kind of token it is, and is the same in many; payload and signature are its own.
-      const secret = token.split('.').slice(1).join('.')
-      for (let at = 0; at + BLOCK <= secret.length; at += BLOCK) {
-        const block = secret.slice(at, at + BLOCK)
-        if (new Set(block).size >= MIN_DISTINCT) blocks.set(block, secret)
+      const secrets = token
+        .split('.')
+        .slice(1)
+        .join('.')
+        .split(/[^A-Za-z0-9_-]+/)
+      for (const secret of secrets.filter(({ length }) => length >= RUN)) {
+        for (let at = 0; at + BLOCK <= secret.length; at += BLOCK) {
+          const block = secret.slice(at, at + BLOCK)
+          if (new Set(block).size >= MIN_DISTINCT) blocks.set(block, secret)
+        }
       }
     },
     runIn(text) {

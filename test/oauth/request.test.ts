@@ -13,6 +13,10 @@ import {
 
 type Change = Record<string, string | string[] | undefined>
 
+/** As short as a signed token can be. */
+const A_SIGNATURE = 'mHs5'.repeat(20)
+const A_TOKEN = `eyJhbGciOiJFUzI1NiJ9.e30.${A_SIGNATURE}`
+
 const VALID = {
   grant_type: TOKEN_EXCHANGE_GRANT,
   subject_token: 'header.payload.signature',
@@ -161,6 +165,15 @@ describe('parseTokenRequest', () => {
     ['a scope with a quote', { scope: 'a"b' }, 'scope_malformed'],
     ['a scope with a backslash', { scope: 'a\\b' }, 'scope_malformed'],
     ['a scope outside ASCII', { scope: 'é' }, 'scope_malformed'],
+    ['a scope that is longer than any', { scope: `${'a:'.repeat(64)}a` }, 'scope_malformed'],
+    // P7: what is mixed up with a token is recorded nowhere.
+    ['a token as audience', { audience: A_TOKEN }, 'audience_malformed'],
+    [
+      'a token within a resource',
+      { resource: `https://a.example/?${A_TOKEN}` },
+      'resource_malformed',
+    ],
+    ['a token as scope', { scope: `checkout:place ${A_SIGNATURE}` }, 'scope_malformed'],
     [
       'too many scopes',
       { scope: Array.from({ length: 65 }, (_, i) => `s${i}`).join(' ') },
@@ -224,12 +237,15 @@ describe('parseTokenRequest', () => {
 
   it('asks for each scope once, and takes as many as the cap', () => {
     assert.deepEqual(value({ scope: ' a  b a ' }).scopes, ['a', 'b'])
+    const long = `${'a:'.repeat(63)}ab`
+    assert.deepEqual(value({ scope: long }).scopes, [long])
+    assert.deepEqual(value({ audience: 'a'.repeat(79) }).audiences, ['a'.repeat(79)])
     const many = Array.from({ length: 64 }, (_, i) => `s${i}`)
     assert.deepEqual(value({ scope: many.join(' ') }).scopes, many)
   })
 
   it('takes as many and as long targets as the caps', () => {
-    assert.equal(value({ audience: Array<string>(8).fill('a'.repeat(512)) }).audiences.length, 8)
+    assert.equal(value({ audience: Array<string>(8).fill('a.'.repeat(256)) }).audiences.length, 8)
     assert.equal(value({ resource: Array<string>(8).fill('urn:a') }).resources.length, 8)
   })
 

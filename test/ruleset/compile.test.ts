@@ -159,6 +159,12 @@ describe('compileRuleset', () => {
       ],
     ],
     [
+      'an audience that requests could not name, for it could be a token (P7)',
+      'audience: https://checkout.boutique.example',
+      `audience: https://${'a'.repeat(80)}.example`,
+      ['9:15 it could be taken for a token: at most 79 letters, digits, - and _ in a row'],
+    ],
+    [
       'an audience that reads like a name',
       'audience: https://checkout.boutique.example',
       'audience: payment',

@@ -150,6 +150,12 @@ describe('mint', () => {
       { claims: { email: { 'a\u0000': 1 } } },
       'a control character in a member name',
     ],
+    ['mint_claim_malformed', { claims: { risk: 2 ** 53 } }, 'an integer that is another one too'],
+    [
+      'mint_claim_malformed',
+      { claims: { risk: [Number('1e400')] } },
+      'a number that JSON cannot write',
+    ],
   ]
   for (const [reason, change, name] of refusals) {
     it(`refuses ${name}`, () => {

@@ -1,0 +1,382 @@
+// Owns hostile HTTP requests: a valid exchange with one or a few things changed, from the token's claims to the bytes.
+// Must not judge answers.
+import {
+  JWT_BEARER_ASSERTION,
+  JWT_SPIFFE_ASSERTION,
+  TOKEN_EXCHANGE_GRANT,
+  TOKEN_TYPES,
+} from '../../src/oauth/names.ts'
+import { AGENTS, CORPORATE, xfcc } from '../support/deployment.ts'
+import { signatureOf, signJwt, type TestKey } from '../support/jwt-fixtures.ts'
+import { CLUSTER, ISSUER, KEYS } from './deployment-model.ts'
+import {
+  formText,
+  hostileParameters,
+  hostileTraceParent,
+  hostileXfcc,
+  type Parameters,
+} from './generators.ts'
+import { hostileJwt, hostileSigned } from './jwt-generator.ts'
+import type { Random } from './random.ts'
+import { mutateText, nastyText } from './text-mutations.ts'
+
+/** A request to send. */
+export interface HostileRequest {
+  readonly bytes: Buffer
+  /** Whether it is one whole HTTP request whatever else is wrong: then there must be one answer. */
+  readonly isFramed: boolean
+  readonly body: string
+  readonly xfccLines: readonly string[]
+  /** Tokens in it, well-formed or not, of which nothing may be found again. */
+  readonly tokens: readonly string[]
+}
+
+/** What requests are made from besides choices. */
+export interface RequestContext {
+  /** Seconds since the epoch. */
+  readonly now: number
+  /** Tokens for checkout that the server granted before. */
+  readonly granted: readonly string[]
+}
+
+type Claims = Readonly<Record<string, unknown>>
+
+const CALLER = 'spiffe://cluster.local/ns/boutique/sa/frontend'
+
+const actOf = (levels: number, iss: string | undefined): Claims => ({
+  sub: `agent-${levels}`,
+  ...(iss === undefined ? {} : { iss }),
+  ...(levels > 1 ? { act: actOf(levels - 1, iss) } : {}),
+})
+
+/** Changes of claims that bounds depend on; most leave the token acceptable. */
+const SEMANTIC: readonly ((random: Random, now: number) => Claims)[] = [
+  (random, now) => ({
+    exp: now + random.pick([0, -1, 1.5, 2, 7, 30.9, 59, 61, 299, 301, 86_400, 1e9, 1e12]),
+  }),
+  (random, now) => ({ nbf: now + random.pick([-5, 0, 0.5, 20, 90, 1e9]) }),
+  (random, now) => ({ iat: now + random.pick([-1e6, 0, 20, 90, 1e9]) }),
+  (random) => ({
+    scope: random.pick<unknown>([
+      undefined,
+      '',
+      'shop:browse',
+      'shop:buy',
+      ' shop:buy  shop:verified ',
+      ['shop:buy', 'shop:verified'],
+      ['shop:buy', 'not a scope', ''],
+      'SHOP:BUY shop:browse',
+      'checkout:place payment:refund vault:open',
+      'shop:browse "',
+      'shop:browse\tshop:buy',
+      7,
+    ]),
+  }),
+  (random) => ({
+    act: actOf(random.pick([1, 2, 8, 9, 10, 11]), random.pick([undefined, AGENTS, ISSUER])),
+  }),
+  (random) => ({
+    may_act: random.pick<unknown>([
+      { sub: CALLER },
+      { sub: CALLER, iss: ISSUER },
+      { sub: CALLER, iss: CORPORATE },
+      { sub: 'agent-7', iss: AGENTS },
+      { sub: 'agent-7' },
+      { sub: CALLER, role: 'admin' },
+      [{ sub: CALLER }],
+      CALLER,
+    ]),
+  }),
+  (random) => ({
+    aud: random.pick<unknown>([
+      ['https://api.shop.example'],
+      ['https://other.example', 'https://api.shop.example'],
+      ['https://api.shop.example/'],
+      'https://checkout.shop.example',
+      'https://checkout.boutique.example',
+      [],
+      ['https://api.shop.example', 7],
+    ]),
+  }),
+  (random) => ({ iss: random.pick([ISSUER, AGENTS, CORPORATE, `${CORPORATE}/`, CLUSTER]) }),
+  (random) => ({
+    email: random.pick<unknown>(['é@x', 'a\nb', { a: [{ b: 'c' }] }, ['x', null], '\u202e', 0]),
+  }),
+  (random) => ({
+    groups: random.pick<unknown>([['a', 'b'], { a: 1 }, 'x'.repeat(7000), null, -0]),
+  }),
+  (random) => ({
+    sub: random.pick<unknown>(['a b', '\u202ealice', 'x'.repeat(2044), '', null, 1]),
+  }),
+  () => ({ chain: ['spiffe://cluster.local/ns/boutique/sa/payment'] }),
+  () => ({ cnf: { jkt: 'x' } }),
+  () => ({ client_id: 'somebody', embedded: { payment: 'x' }, ctx: { admin: true } }),
+  () => ({}),
+]
+
+/** A token of an issuer, signed by its key, whatever it says. */
+function signedToken(
+  key: TestKey,
+  claims: Claims,
+  header: Claims,
+  random: Random,
+  now: number,
+): string {
+  const changed = { ...claims, ...(random.chance(0.5) ? random.pick(SEMANTIC)(random, now) : {}) }
+  const more = random.chance(0.2) ? random.pick(SEMANTIC)(random, now) : {}
+  if (random.chance(0.5)) return signJwt(key, { ...changed, ...more }, header)
+  const template = {
+    header: { alg: key.alg, kid: key.kid, ...header },
+    claims: { ...changed, ...more },
+    sign: (input: string) => signatureOf(input, key),
+  }
+  return random.chance(0.8) ? hostileSigned(template, random) : hostileJwt(template, random)
+}
+
+const userClaims = (random: Random, now: number): Claims => ({
+  iss: CORPORATE,
+  sub: 'alice',
+  aud: 'https://api.shop.example',
+  scope: 'shop:browse shop:buy shop:verified',
+  email: 'alice@shop.example',
+  risk: 'low',
+  groups: ['a', 'b'],
+  phone: '+1',
+  iat: now,
+  exp: now + 3600,
+  jti: random.bytes(12).toString('hex'),
+})
+
+const agentClaims = (random: Random, now: number): Claims => ({
+  iss: AGENTS,
+  sub: 'agent-7',
+  aud: 'https://agents.boutique.example',
+  scope: 'shop:browse',
+  iat: now,
+  exp: now + 3600,
+  jti: random.bytes(12).toString('hex'),
+})
+
+/** Who asks for what, with whose token. */
+interface Edge {
+  readonly caller: string
+  readonly issuer: 'corporate' | 'agents' | 'self'
+  readonly audience: string
+  readonly scope?: string
+}
+
+const CHECKOUT = 'https://checkout.boutique.example'
+const EDGES: readonly Edge[] = [
+  { caller: 'frontend', issuer: 'corporate', audience: CHECKOUT, scope: 'checkout:place' },
+  { caller: 'frontend', issuer: 'corporate', audience: CHECKOUT, scope: 'checkout:place' },
+  { caller: 'frontend', issuer: 'corporate', audience: 'checkout' },
+  {
+    caller: 'frontend',
+    issuer: 'corporate',
+    audience: 'boutique/checkout',
+    scope: 'checkout:quote checkout:place',
+  },
+  { caller: 'frontend', issuer: 'corporate', audience: CHECKOUT, scope: 'checkout:note' },
+  { caller: 'frontend', issuer: 'agents', audience: CHECKOUT, scope: 'checkout:quote' },
+  { caller: 'frontend', issuer: 'corporate', audience: 'mailer', scope: 'mail:send' },
+  { caller: 'frontend', issuer: 'corporate', audience: 'profile' },
+  { caller: 'frontend', issuer: 'corporate', audience: 'vault', scope: 'vault:open' },
+  { caller: 'frontend', issuer: 'corporate', audience: 'payment', scope: 'payment:charge' },
+  { caller: 'checkout', issuer: 'corporate', audience: 'payment', scope: 'payment:charge' },
+  { caller: 'checkout', issuer: 'self', audience: 'payment', scope: 'payment:charge' },
+  { caller: 'checkout', issuer: 'self', audience: 'payment.boutique' },
+  { caller: 'checkout', issuer: 'self', audience: 'payment', scope: 'payment:refund' },
+  { caller: 'checkout', issuer: 'self', audience: 'mailer' },
+  { caller: 'checkout', issuer: 'self', audience: 'vault' },
+  { caller: 'frontend', issuer: 'self', audience: CHECKOUT },
+  { caller: 'stranger', issuer: 'corporate', audience: CHECKOUT },
+]
+
+const AT = { typ: 'at+jwt' }
+
+function subjectToken({ issuer }: Edge, random: Random, context: RequestContext): string {
+  if (issuer === 'agents') {
+    return signedToken(KEYS.agents, agentClaims(random, context.now), AT, random, context.now)
+  }
+  if (issuer === 'self' && context.granted.length > 0) {
+    const token = random.pick(context.granted)
+    return random.chance(0.85) ? token : mutateText(token, random)
+  }
+  return signedToken(KEYS.corporate, userClaims(random, context.now), AT, random, context.now)
+}
+
+/** The parameters of an assertion in place of XFCC. */
+function assertion(edge: Edge, random: Random, now: number): Parameters {
+  const times = { iat: now, exp: now + 600 }
+  if (random.chance(0.5)) {
+    const claims = { sub: `spiffe://cluster.local/ns/boutique/sa/${edge.caller}`, aud: ISSUER }
+    return [
+      ['client_assertion_type', JWT_SPIFFE_ASSERTION],
+      [
+        'client_assertion',
+        signedToken(KEYS.bundle, { ...claims, ...times }, { typ: 'JWT' }, random, now),
+      ],
+    ]
+  }
+  const claims = {
+    iss: CLUSTER,
+    sub: `system:serviceaccount:boutique:${edge.caller}`,
+    aud: [ISSUER],
+    'kubernetes.io': { namespace: 'boutique', serviceaccount: { name: edge.caller, uid: 'a' } },
+  }
+  return [
+    ['client_assertion_type', JWT_BEARER_ASSERTION],
+    ['client_assertion', signedToken(KEYS.cluster, { ...claims, ...times }, {}, random, now)],
+  ]
+}
+
+const REQUEST_LINES: readonly string[] = [
+  ...[
+    'GET /token',
+    'PUT /token',
+    'DELETE /token',
+    'PROPFIND /token',
+    'OPTIONS *',
+    'OPTIONS /token',
+  ],
+  ...['POST /token?', 'POST /token?scope=a', 'POST /token/', 'POST //token', 'POST /TOKEN'],
+  ...['POST /%74oken', 'POST /token%00', 'POST /%', 'POST /token;a=b', 'POST /../token', 'POST /'],
+  ...['POST http://sts/token', 'POST https://other.example/token', 'POST *', 'POST /__proto__'],
+  ...[`POST /${'a'.repeat(9000)}`, 'TRACE /token', 'SEARCH /token', 'POST /token/é'],
+].map((line) => `${line} HTTP/1.1`)
+
+const LINES: readonly string[] = [
+  'Authorization: Basic eDp5',
+  'Authorization: Bearer x',
+  'authorization:',
+  'Content-Type: application/json',
+  'Content-Type: multipart/form-data; boundary=a',
+  'Content-Type: application/x-www-form-urlencoded; charset=utf-16',
+  'Content-Type: application/x-www-form-urlencoded; charset="UTF-8"',
+  `Content-Type: application/x-www-form-urlencoded;${' '.repeat(4000)}a`,
+  'Content-Encoding: gzip',
+  'Content-Encoding: identity',
+  'Expect: 100-continue',
+  'Expect: 200-ok',
+  'Connection: close',
+  'Connection: upgrade',
+  'Upgrade: h2c',
+  'Host: other',
+  'X-Forwarded-For: 127.0.0.6',
+  'Forwarded: for=127.0.0.6',
+  'X-HTTP-Method-Override: GET',
+  'Accept-Version: 1.x',
+  'Accept: text/html',
+  'Accept-Encoding: gzip',
+  'Cookie: a=b',
+  'X_Forwarded_Client_Cert: By=a;URI=b',
+  'DPoP: eyJ',
+  `X-Long: ${'x'.repeat(15_000)}`,
+  `X-Longer: ${'x'.repeat(20_000)}`,
+]
+
+/** Text that stays inside its header line. */
+const inLine = (text: string): string => text.replaceAll(/[\r\n]/g, '')
+
+/** One thing changed about the head; gives its lines and those of XFCC among them. */
+function hostileHead(lines: string[], random: Random): void {
+  switch (random.below(7)) {
+    case 0:
+      lines[0] = random.pick(REQUEST_LINES)
+      break
+    case 1:
+    case 2:
+      lines.push(random.pick(LINES))
+      break
+    case 3:
+      lines.push(`traceparent: ${inLine(hostileTraceParent(random))}`)
+      break
+    case 4:
+      lines.push(`X-Nasty: ${inLine(nastyText(random))}`)
+      break
+    case 5:
+      lines.push(`${inLine(nastyText(random)).replaceAll(':', '')}: x`)
+      break
+    default:
+      for (let more = random.pick([20, 130, 1100]); more > 0; more--) lines.push(`x-${more}: y`)
+  }
+}
+
+const xfccLinesOf = (lines: readonly string[]): readonly string[] =>
+  lines
+    .filter((line) => /^x-forwarded-client-cert:/i.test(line))
+    .map((line) => line.slice(line.indexOf(':') + 1).replace(/^[ \t]+|[ \t]+$/g, ''))
+
+/** A request with something wrong at one level; about a third is right. */
+export function hostileRequest(random: Random, context: RequestContext): HostileRequest {
+  const edge = random.pick(EDGES)
+  let form: Parameters = [
+    ['grant_type', TOKEN_EXCHANGE_GRANT],
+    ['subject_token', subjectToken(edge, random, context)],
+    ['subject_token_type', random.pick([TOKEN_TYPES.access_token, TOKEN_TYPES.jwt])],
+    [random.chance(0.9) ? 'audience' : 'resource', edge.audience],
+  ]
+  if (edge.scope !== undefined) form.push(['scope', edge.scope])
+  if (random.chance(0.1)) form.push(['requested_token_type', TOKEN_TYPES.jwt])
+  if (random.chance(0.12)) {
+    const { now } = context
+    const actor = signedToken(KEYS.agents, agentClaims(random, now), AT, random, now)
+    form.push(['actor_token', actor], ['actor_token_type', TOKEN_TYPES.access_token])
+  }
+  const lines = ['POST /token HTTP/1.1', 'Host: sts']
+  const level = random.below(20)
+  if (level === 0) form.push(...assertion(edge, random, context.now))
+  else
+    lines.push(
+      `X-Forwarded-Client-Cert: ${level === 1 ? inLine(hostileXfcc(random)) : xfcc(edge.caller)}`,
+    )
+  if (level === 2) lines.push(`x-forwarded-client-cert: ${inLine(hostileXfcc(random))}`)
+  const tokens = form.filter(([name]) => /token$|assertion$/.test(name)).map(([, token]) => token)
+  if (level === 3 || level === 4) form = hostileParameters(form, random)
+  const text = formText(form, random)
+  const body = Buffer.from(level === 5 ? mutateText(text, random) : text).toString('utf8')
+  lines.push('Content-Type: application/x-www-form-urlencoded')
+  if (level === 6 || level === 7) hostileHead(lines, random)
+  lines.push(`Content-Length: ${Buffer.byteLength(body)}`)
+  const whole = `${lines.join('\r\n')}\r\n\r\n${body}`
+  const isFramed = level !== 8
+  return {
+    bytes: isFramed ? Buffer.from(whole) : unframed(lines, body, random),
+    isFramed,
+    body,
+    xfccLines: xfccLinesOf(lines),
+    // A body that was cut and pasted may hold a piece of a token anywhere; no server can tell.
+    tokens: level === 5 ? [] : tokens,
+  }
+}
+
+const chunk = (text: string): string => `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`
+
+/** Bytes that may be no request, two requests, or one to a careless reader and two to another. */
+function unframed(lines: readonly string[], body: string, random: Random): Buffer {
+  const head = lines.filter((line) => !line.startsWith('Content-Length')).join('\r\n')
+  const whole = `${lines.join('\r\n')}\r\n\r\n${body}`
+  const chunked = 'Transfer-Encoding: chunked'
+  const texts: readonly (() => string)[] = [
+    () => mutateText(`${lines.join('\r\n')}\r\n\r\n`, random) + body,
+    () => `${head}\r\n${chunked}\r\n\r\n${chunk(body)}0\r\n\r\n`,
+    () => `${head}\r\n${chunked}\r\n\r\n${mutateText(`${chunk(body)}0\r\n\r\n`, random)}`,
+    () => `${head}\r\n${chunked}\r\nContent-Length: 5\r\n\r\n${chunk(body)}0\r\n\r\n`,
+    () => `${head}\r\nContent-Length: 5\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    () =>
+      `${head}\r\nContent-Length: ${random.pick(['-1', '+5', '5, 5', '0x5', '1e2', ' '])}\r\n\r\n${body}`,
+    () =>
+      `${head}\r\nTransfer-Encoding: ${random.pick(['gzip', 'identity', 'chunked, gzip', ' chunked', 'xchunked'])}\r\n\r\n${chunk(body)}0\r\n\r\n`,
+    () => `${head}\r\n\tfolded: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    () => `${head}\nContent-Length: ${body.length}\n\n${body}`,
+    () => whole + whole,
+    () => whole.slice(0, random.below(whole.length)),
+    () => 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n',
+    () => `${nastyText(random)}\r\n\r\n`,
+    () => 'GET / HTTP/0.9\r\n\r\n',
+    () => 'CONNECT sts:443 HTTP/1.1\r\nHost: sts\r\n\r\n',
+  ]
+  return random.chance(0.08)
+    ? Buffer.concat([Buffer.from([0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3]), random.bytes(300)])
+    : Buffer.from(random.pick(texts)())
+}
