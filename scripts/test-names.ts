@@ -10,6 +10,8 @@ export interface TestName {
 }
 
 const FOLDER = 'test'
+/** Its texts are examples for this file. */
+const OWN_TEST = 'conformance.test.ts'
 const REQUIREMENT = /\b(?:TE|OA|RI|AT|CA|SC|SP|MD|BCP|JWS|MT|SB|IN|RV)-\d{2}\b/g
 const PROMISE = /\bP(?:10|[1-9])\b/g
 const ATTACK = /\bfield-6 #\d{1,2}\b/g
@@ -21,7 +23,7 @@ export const idsIn = (name: string): readonly string[] =>
 /** Every name that holds an id, in the order of files and lines. */
 export function namesWithIds(): readonly TestName[] {
   return readdirSync(FOLDER, { recursive: true, encoding: 'utf8' })
-    .filter((path) => path.endsWith('.test.ts'))
+    .filter((path) => path.endsWith('.test.ts') && path !== OWN_TEST)
     .map((path) => join(FOLDER, path))
     .sort()
     .flatMap((file) =>

@@ -1,13 +1,16 @@
 // Owns what is said where better-sqlite3's native part is missing or was built for another Node.
 // Must not try to build it.
-import Sqlite from 'better-sqlite3'
+import { loadSqlite } from '../store/sqlite.ts'
 
 /**
  * Opens a database in memory and says what is wrong where that fails, in words for whoever has just
  * installed this; undefined where all is well.
  */
 export function nativeModuleProblem(
-  open: () => { close(): unknown } = () => new Sqlite(':memory:'),
+  open: () => { close(): unknown } = () => {
+    const Sqlite = loadSqlite()
+    return new Sqlite(':memory:')
+  },
 ): string | undefined {
   try {
     open().close()
@@ -20,9 +23,13 @@ export function nativeModuleProblem(
 function explain(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error)
   if (/NODE_MODULE_VERSION|was compiled against a different Node/.test(text)) {
-    return 'better-sqlite3 was built for another version of Node.js. Run "npm rebuild better-sqlite3" (or "npm ci") with this one.'
+    return 'better-sqlite3 was built for another version of Node.js. Run "npm ci" with this one.'
   }
-  if (/bindings file|invalid ELF|dlopen|not a valid Win32|wrong architecture/.test(text)) {
+  if (
+    /Cannot find module|bindings file|invalid ELF|dlopen|not a valid Win32|wrong architecture/.test(
+      text,
+    )
+  ) {
     return (
       'the native part of better-sqlite3 is not here or does not run on this machine. Run "npm ci" again, ' +
       'with install scripts allowed; where no ready-made build exists for this Node.js it is compiled, which ' +

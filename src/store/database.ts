@@ -1,11 +1,12 @@
 // Owns opening the SQLite file: its pragmas, its mode, and the refusal to create one unasked.
 // Must not know any table.
 import { closeSync, existsSync, openSync } from 'node:fs'
-import Sqlite from 'better-sqlite3'
+import type BetterSqlite from 'better-sqlite3'
+import { loadSqlite } from './sqlite.ts'
 import { StoreError } from './store-error.ts'
 
 /** An open connection; close it with `close()`. Connections are not shared between threads. */
-export type Database = Sqlite.Database
+export type Database = BetterSqlite.Database
 
 /** Longer than any transaction of this program, shorter than a caller waits. */
 const BUSY_TIMEOUT_MS = 5000
@@ -46,6 +47,7 @@ export function openDatabase(path: string, options: OpenOptions = {}): Database 
   }
   let db: Database | undefined
   try {
+    const Sqlite = loadSqlite()
     db = new Sqlite(path, { readonly, fileMustExist: true, timeout: busyTimeoutMs })
     if (!readonly) useWriteAheadLog(db)
     // Durable means synced: in WAL mode only FULL syncs at each commit.
@@ -97,7 +99,7 @@ function useWriteAheadLog(db: Database): void {
 
 /** Whether another connection held the lock for longer than the busy timeout. */
 export function isBusy(error: unknown): boolean {
-  return error instanceof Sqlite.SqliteError && error.code.startsWith('SQLITE_BUSY')
+  return error instanceof Error && 'code' in error && String(error.code).startsWith('SQLITE_BUSY')
 }
 
 function textOf(error: unknown): string {

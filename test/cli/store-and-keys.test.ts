@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
-import Sqlite from 'better-sqlite3'
+import { loadSqlite } from '../../src/store/sqlite.ts'
 import { deployment, runCli, STS_YAML } from './run-cli.ts'
 
 /** A deployment after init. */
@@ -199,7 +199,7 @@ describe('migrate', () => {
   test('brings an older database to this version, which other commands refuse until then', async () => {
     const cwd = await initialised()
     rmSync(join(cwd, 'sts.db'))
-    const old = new Sqlite(join(cwd, 'sts.db'))
+    const old = new (loadSqlite())(join(cwd, 'sts.db'))
     old.exec('CREATE TABLE t (x)')
     old.close()
     assert.equal(

@@ -98,7 +98,7 @@ test('a missing or foreign native module is explained, without a stack', () => {
     failing(
       'The module was compiled against a different Node.js version using\nNODE_MODULE_VERSION 115',
     ) ?? '',
-    /npm rebuild better-sqlite3/,
+    /Run "npm ci" with this one/,
   )
   assert.match(
     failing('disk full\nat x') ?? '',

@@ -9,8 +9,6 @@ import {
   bySvid,
   type Change,
   type Claims,
-  granted,
-  refused,
   spiffeId,
   userToken,
   withActor,
@@ -23,6 +21,7 @@ import {
   sharedFullDeployment,
   startFullDeployment,
 } from './full-deployment.ts'
+import { granted, refused } from './outcome.ts'
 
 describe('attack corpus', () => {
   const full = sharedFullDeployment()

@@ -16,9 +16,6 @@ import {
   bySvid,
   type Change,
   type Claims,
-  eventOf,
-  granted,
-  refused,
   seconds,
   spiffeId,
   type TokenChange,
@@ -30,6 +27,7 @@ import {
   sharedFullDeployment,
   startFullDeployment,
 } from './full-deployment.ts'
+import { eventOf, granted, refused } from './outcome.ts'
 
 describe('conformance of client authentication', () => {
   const full = sharedFullDeployment()

@@ -15,8 +15,6 @@ import {
   byPrivateKey,
   bySvid,
   type Change,
-  granted,
-  refused,
   seconds,
   spiffeId,
   type TokenChange,
@@ -24,6 +22,7 @@ import {
   withActor,
 } from './exchange-request.ts'
 import { NOWHERE, sharedFullDeployment, startFullDeployment } from './full-deployment.ts'
+import { granted, refused } from './outcome.ts'
 
 const GOOD = makeKey('ES256', 'nowhere-1')
 const WEAK: TestKey = (() => {

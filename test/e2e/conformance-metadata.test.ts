@@ -1,7 +1,6 @@
 // RFC 8414, OpenID Connect Discovery and the key set: what a running server says about itself.
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { granted, refused } from './exchange-request.ts'
 import {
   ISSUER,
   problemsOf,
@@ -10,6 +9,7 @@ import {
   startFullDeployment,
 } from './full-deployment.ts'
 import { send } from './http-client.ts'
+import { granted, refused } from './outcome.ts'
 
 const METADATA = '/.well-known/oauth-authorization-server'
 const OPENID = '/.well-known/openid-configuration'

@@ -12,13 +12,12 @@ import {
   byPrivateKey,
   bySvid,
   type Change,
-  granted,
-  refused,
   seconds,
   userToken,
   withActor,
 } from './exchange-request.ts'
-import { sharedFullDeployment } from './full-deployment.ts'
+import { refusedAtLoad, sharedFullDeployment } from './full-deployment.ts'
+import { granted, refused } from './outcome.ts'
 
 describe('conformance of the request', () => {
   const full = sharedFullDeployment()
@@ -384,6 +383,15 @@ describe('conformance of the request', () => {
       { headers: { 'x-forwarded-client-cert': undefined } },
       'client_missing',
     )
+    it('TE-26 SB-09 the listener without TLS stays on loopback, where the sidecar is', (t) => {
+      const listeners = `
+  token: {address: 0.0.0.0:0, client_auth: [xfcc, jwt_svid, kubernetes]}
+  token_mtls: {address: 127.0.0.1:0, tls: {cert_file: server.crt, key_file: server.key}, client_auth: [mtls]}
+  token_external: {address: 127.0.0.1:0, tls: {cert_file: server.crt, key_file: server.key}, client_auth: [private_key_jwt]}
+  public: {address: 127.0.0.1:0}
+  admin: {address: 127.0.0.1:0}`
+      refusedAtLoad(t, { settings: { listeners } }, /^must be a loopback address/)
+    })
     it('TE-26 SB-09 TLS 1.2 is the least where this service ends TLS', async () => {
       await granted(full(), byPrivateKey())
       await granted(full(), byCertificate(full()))

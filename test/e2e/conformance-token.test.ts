@@ -10,9 +10,6 @@ import {
   byPrivateKey,
   type Change,
   type Claims,
-  type Granted,
-  granted,
-  refused,
   seconds,
   spiffeId,
   userToken,
@@ -26,6 +23,7 @@ import {
   sharedFullDeployment,
 } from './full-deployment.ts'
 import { send } from './http-client.ts'
+import { type Granted, granted, refused } from './outcome.ts'
 
 const FRONTEND = spiffeId('frontend')
 const CHECKOUT = 'https://checkout.boutique.example'

@@ -5,7 +5,7 @@ import { webcrypto } from 'node:crypto'
 import { before, describe, it } from 'node:test'
 import * as oauth from 'oauth4webapi'
 import { JWT_SPIFFE_ASSERTION, TOKEN_EXCHANGE_GRANT, TOKEN_TYPES } from '../../src/oauth/names.ts'
-import { bySvid, eventOf, spiffeId } from './exchange-request.ts'
+import { bySvid, spiffeId } from './exchange-request.ts'
 import {
   BOUTIQUE_RULES,
   type FullDeployment,
@@ -22,6 +22,7 @@ import {
   SHOP_CLIENT,
   startIndependentIssuer,
 } from './independent-issuer.ts'
+import { eventOf } from './outcome.ts'
 
 const CHECKOUT = 'https://checkout.boutique.example'
 const LEDGER = 'https://ledger.partner.example'

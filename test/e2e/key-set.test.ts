@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { openDatabase } from '../../src/store/database.ts'
-import { granted, refused } from './exchange-request.ts'
 import { BOUTIQUE_RULES, fileOf, startFullDeployment } from './full-deployment.ts'
 import { type Answer, send } from './http-client.ts'
+import { granted, refused } from './outcome.ts'
 import { restarted, startWithNewAlgorithm } from './surroundings.ts'
 
 const MINUTE = 60_000

@@ -7,14 +7,12 @@ import {
   byPrivateKey,
   type Change,
   type Claims,
-  type Granted,
-  granted,
-  refused,
   seconds,
   spiffeId,
   withActor,
 } from './exchange-request.ts'
 import { sharedFullDeployment, startFullDeployment } from './full-deployment.ts'
+import { type Granted, granted, refused } from './outcome.ts'
 
 const LEDGER = 'https://ledger.partner.example'
 

@@ -17,7 +17,6 @@ import { makeKey } from '../support/jwt-fixtures.ts'
 import {
   agentToken,
   ask,
-  assertWire,
   byAccountToken,
   byAssertion,
   byCertificate,
@@ -25,12 +24,7 @@ import {
   bySvid,
   type Change,
   type Claims,
-  eventOf,
   formText,
-  granted,
-  isCounted,
-  refusalsOf,
-  refused,
   seconds,
   spiffeId,
   type TokenChange,
@@ -43,6 +37,7 @@ import {
   startFullDeployment,
 } from './full-deployment.ts'
 import { type Answer, rawAnswer, rawSocket } from './http-client.ts'
+import { assertWire, eventOf, granted, isCounted, refusalsOf, refused } from './outcome.ts'
 import { holdStore, startWithNewAlgorithm, startWithTokenReview } from './surroundings.ts'
 
 let full: () => FullDeployment

@@ -5,9 +5,10 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { describe, it } from 'node:test'
-import { ask, assertWire, byPrivateKey, granted, refused, spiffeId } from './exchange-request.ts'
+import { ask, byPrivateKey, spiffeId } from './exchange-request.ts'
 import { type FullDeployment, fileOf, type Scope, sharedFullDeployment } from './full-deployment.ts'
 import { send } from './http-client.ts'
+import { assertWire, granted, refused } from './outcome.ts'
 import { restarted } from './surroundings.ts'
 
 describe('replicas', () => {

@@ -85,8 +85,8 @@ interface Run {
 }
 
 /**
- * Serves for so many minutes. In each one exchange for payment, and calls with its token and with the oldest that
- * lives, while keys are looked after and istiod reads. istiod's ticker is as unlucky as can be: it fires a minute
+ * Serves for so many minutes. In each one exchange for payment, and calls with its token and with the one
+ * that is about to end for Envoy, while keys are looked after and istiod reads. istiod's ticker is as unlucky as can be: it fires a minute
  * before a new key is published, and then not for the longest that it waits.
  */
 async function serve(t: TestContext, run: Run): Promise<History> {
@@ -131,8 +131,9 @@ async function serve(t: TestContext, run: Run): Promise<History> {
     life.tokensUntil = until
     life.lastToken = token
     const oldest = minted.find((one) => one.until + SKEW_MINUTES >= minute)
+    const isEnding = oldest !== undefined && oldest.until <= minute
     await present(fresh)
-    if (oldest !== undefined && oldest !== fresh) await present(oldest)
+    if (isEnding) await present(oldest)
   }
   const refresh = async (minute: number) => {
     const isDue = minute >= leadMinutes - 1 && (minute - leadMinutes + 1) % REFRESH_MINUTES === 0

@@ -7,7 +7,7 @@ import {
   TOKEN_TYPES,
 } from '../../src/oauth/names.ts'
 import { AGENTS, CORPORATE, xfcc } from '../support/deployment.ts'
-import { signatureOf, signJwt, type TestKey } from '../support/jwt-fixtures.ts'
+import { signatureOf, type TestKey } from '../support/jwt-fixtures.ts'
 import { CLUSTER, ISSUER, KEYS } from './deployment-model.ts'
 import {
   formText,
@@ -27,8 +27,8 @@ export interface HostileRequest {
   readonly isFramed: boolean
   readonly body: string
   readonly xfccLines: readonly string[]
-  /** Tokens in it, well-formed or not, of which nothing may be found again. */
-  readonly tokens: readonly string[]
+  /** Signatures of its tokens; nothing of them may be found again. */
+  readonly signatures: readonly string[]
 }
 
 /** What requests are made from besides choices. */
@@ -114,21 +114,32 @@ const SEMANTIC: readonly ((random: Random, now: number) => Claims)[] = [
   () => ({}),
 ]
 
+/** What tokens of one request are made with. */
+interface Maker extends RequestContext {
+  readonly random: Random
+  /** Takes every signature that goes into the request. */
+  readonly signatures: string[]
+}
+
 /** A token of an issuer, signed by its key, whatever it says. */
-function signedToken(
-  key: TestKey,
-  claims: Claims,
-  header: Claims,
-  random: Random,
-  now: number,
-): string {
+function signedToken(maker: Maker, key: TestKey, claims: Claims, header: Claims): string {
+  const { random, now, signatures } = maker
   const changed = { ...claims, ...(random.chance(0.5) ? random.pick(SEMANTIC)(random, now) : {}) }
   const more = random.chance(0.2) ? random.pick(SEMANTIC)(random, now) : {}
-  if (random.chance(0.5)) return signJwt(key, { ...changed, ...more }, header)
   const template = {
     header: { alg: key.alg, kid: key.kid, ...header },
     claims: { ...changed, ...more },
-    sign: (input: string) => signatureOf(input, key),
+    sign: (input: string) => {
+      const signature = signatureOf(input, key)
+      signatures.push(signature.toString('base64url'))
+      return signature
+    },
+  }
+  if (random.chance(0.5)) {
+    const input = [template.header, template.claims]
+      .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+      .join('.')
+    return `${input}.${template.sign(input).toString('base64url')}`
   }
   return random.chance(0.8) ? hostileSigned(template, random) : hostileJwt(template, random)
 }
@@ -153,7 +164,7 @@ const agentClaims = (random: Random, now: number): Claims => ({
   aud: 'https://agents.boutique.example',
   scope: 'shop:browse',
   iat: now,
-  exp: now + 3600,
+  exp: now + random.pick([20, 3600]),
   jti: random.bytes(12).toString('hex'),
 })
 
@@ -194,39 +205,38 @@ const EDGES: readonly Edge[] = [
 
 const AT = { typ: 'at+jwt' }
 
-function subjectToken({ issuer }: Edge, random: Random, context: RequestContext): string {
-  if (issuer === 'agents') {
-    return signedToken(KEYS.agents, agentClaims(random, context.now), AT, random, context.now)
-  }
-  if (issuer === 'self' && context.granted.length > 0) {
-    const token = random.pick(context.granted)
+function subjectToken({ issuer }: Edge, maker: Maker): string {
+  const { random, now, granted, signatures } = maker
+  if (issuer === 'agents') return signedToken(maker, KEYS.agents, agentClaims(random, now), AT)
+  if (issuer === 'self' && granted.length > 0) {
+    const token = random.pick(granted)
+    signatures.push(token.split('.')[2] ?? '')
     return random.chance(0.85) ? token : mutateText(token, random)
   }
-  return signedToken(KEYS.corporate, userClaims(random, context.now), AT, random, context.now)
+  return signedToken(maker, KEYS.corporate, userClaims(random, now), AT)
 }
 
 /** The parameters of an assertion in place of XFCC. */
-function assertion(edge: Edge, random: Random, now: number): Parameters {
+function assertion({ caller }: Edge, maker: Maker): Parameters {
+  const { random, now } = maker
   const times = { iat: now, exp: now + 600 }
   if (random.chance(0.5)) {
-    const claims = { sub: `spiffe://cluster.local/ns/boutique/sa/${edge.caller}`, aud: ISSUER }
+    const claims = { sub: `spiffe://cluster.local/ns/boutique/sa/${caller}`, aud: ISSUER }
+    const svid = signedToken(maker, KEYS.bundle, { ...claims, ...times }, { typ: 'JWT' })
     return [
       ['client_assertion_type', JWT_SPIFFE_ASSERTION],
-      [
-        'client_assertion',
-        signedToken(KEYS.bundle, { ...claims, ...times }, { typ: 'JWT' }, random, now),
-      ],
+      ['client_assertion', svid],
     ]
   }
   const claims = {
     iss: CLUSTER,
-    sub: `system:serviceaccount:boutique:${edge.caller}`,
+    sub: `system:serviceaccount:boutique:${caller}`,
     aud: [ISSUER],
-    'kubernetes.io': { namespace: 'boutique', serviceaccount: { name: edge.caller, uid: 'a' } },
+    'kubernetes.io': { namespace: 'boutique', serviceaccount: { name: caller, uid: 'a' } },
   }
   return [
     ['client_assertion_type', JWT_BEARER_ASSERTION],
-    ['client_assertion', signedToken(KEYS.cluster, { ...claims, ...times }, {}, random, now)],
+    ['client_assertion', signedToken(maker, KEYS.cluster, { ...claims, ...times }, {})],
   ]
 }
 
@@ -278,8 +288,8 @@ const LINES: readonly string[] = [
 /** Text that stays inside its header line. */
 const inLine = (text: string): string => text.replaceAll(/[\r\n]/g, '')
 
-/** One thing changed about the head; gives its lines and those of XFCC among them. */
-function hostileHead(lines: string[], random: Random): void {
+/** Changes one thing about the lines of a head. */
+function changeHead(lines: string[], random: Random): void {
   switch (random.below(7)) {
     case 0:
       lines[0] = random.pick(REQUEST_LINES)
@@ -309,46 +319,53 @@ const xfccLinesOf = (lines: readonly string[]): readonly string[] =>
 
 /** A request with something wrong at one level; about a third is right. */
 export function hostileRequest(random: Random, context: RequestContext): HostileRequest {
+  const maker: Maker = { ...context, random, signatures: [] }
   const edge = random.pick(EDGES)
-  let form: Parameters = [
+  const level = random.below(20)
+  const valid = validForm(edge, maker)
+  const lines = ['POST /token HTTP/1.1', 'Host: sts']
+  if (level === 0) valid.push(...assertion(edge, maker))
+  else lines.push(`X-Forwarded-Client-Cert: ${xfccOf(edge, level === 1, random)}`)
+  if (level === 2) lines.push(`x-forwarded-client-cert: ${xfccOf(edge, true, random)}`)
+  const form = level === 3 || level === 4 ? hostileParameters(valid, random) : valid
+  const text = formText(form, random)
+  const body = Buffer.from(level === 5 ? mutateText(text, random) : text).toString('utf8')
+  lines.push('Content-Type: application/x-www-form-urlencoded')
+  if (level === 6 || level === 7) changeHead(lines, random)
+  lines.push(`Content-Length: ${Buffer.byteLength(body)}`)
+  const isFramed = level !== 8
+  // A body that was cut and pasted may hold a piece of a token anywhere; no server can tell.
+  const isPasted = level === 5 || !isFramed
+  return {
+    bytes: isFramed
+      ? Buffer.from(`${lines.join('\r\n')}\r\n\r\n${body}`)
+      : unframed(lines, body, random),
+    isFramed,
+    body,
+    xfccLines: xfccLinesOf(lines),
+    signatures: isPasted ? [] : maker.signatures,
+  }
+}
+
+function validForm(edge: Edge, maker: Maker): Parameters {
+  const { random, now } = maker
+  const form: Parameters = [
     ['grant_type', TOKEN_EXCHANGE_GRANT],
-    ['subject_token', subjectToken(edge, random, context)],
+    ['subject_token', subjectToken(edge, maker)],
     ['subject_token_type', random.pick([TOKEN_TYPES.access_token, TOKEN_TYPES.jwt])],
     [random.chance(0.9) ? 'audience' : 'resource', edge.audience],
   ]
   if (edge.scope !== undefined) form.push(['scope', edge.scope])
   if (random.chance(0.1)) form.push(['requested_token_type', TOKEN_TYPES.jwt])
-  if (random.chance(0.12)) {
-    const { now } = context
-    const actor = signedToken(KEYS.agents, agentClaims(random, now), AT, random, now)
+  if (random.chance(0.15)) {
+    const actor = signedToken(maker, KEYS.agents, agentClaims(random, now), AT)
     form.push(['actor_token', actor], ['actor_token_type', TOKEN_TYPES.access_token])
   }
-  const lines = ['POST /token HTTP/1.1', 'Host: sts']
-  const level = random.below(20)
-  if (level === 0) form.push(...assertion(edge, random, context.now))
-  else
-    lines.push(
-      `X-Forwarded-Client-Cert: ${level === 1 ? inLine(hostileXfcc(random)) : xfcc(edge.caller)}`,
-    )
-  if (level === 2) lines.push(`x-forwarded-client-cert: ${inLine(hostileXfcc(random))}`)
-  const tokens = form.filter(([name]) => /token$|assertion$/.test(name)).map(([, token]) => token)
-  if (level === 3 || level === 4) form = hostileParameters(form, random)
-  const text = formText(form, random)
-  const body = Buffer.from(level === 5 ? mutateText(text, random) : text).toString('utf8')
-  lines.push('Content-Type: application/x-www-form-urlencoded')
-  if (level === 6 || level === 7) hostileHead(lines, random)
-  lines.push(`Content-Length: ${Buffer.byteLength(body)}`)
-  const whole = `${lines.join('\r\n')}\r\n\r\n${body}`
-  const isFramed = level !== 8
-  return {
-    bytes: isFramed ? Buffer.from(whole) : unframed(lines, body, random),
-    isFramed,
-    body,
-    xfccLines: xfccLinesOf(lines),
-    // A body that was cut and pasted may hold a piece of a token anywhere; no server can tell.
-    tokens: level === 5 ? [] : tokens,
-  }
+  return form
 }
+
+const xfccOf = ({ caller }: Edge, isHostile: boolean, random: Random): string =>
+  isHostile ? inLine(hostileXfcc(random)) : xfcc(caller)
 
 const chunk = (text: string): string => `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`
 

@@ -86,7 +86,7 @@ export async function runHttp(deployment: Deployment, plan: HttpPlan): Promise<H
     const random = createRandom('http', plan.seed, index)
     const now = Math.floor(Date.now() / 1000)
     const request = hostileRequest(random, { now, granted: nextHops })
-    for (const token of request.tokens) watch.submitted(token)
+    for (const signature of request.signatures) watch.submitted(signature)
     await named(plan.seed, index, request, async () => {
       if (!request.isFramed) {
         loose.push({ sent: sendLoose(port, request.bytes), request, index })

@@ -5,13 +5,14 @@
 const RUN = 24
 /** Every run of 24 holds a whole block of 12 that begins at a multiple of 12 of its token. */
 const BLOCK = 12
-/** Less is no random text: a hash of zeros stands in every XFCC line. */
-const MIN_DISTINCT = 8
 
 export interface TokenWatch {
-  /** Remembers a token that was sent. */
-  readonly submitted: (token: string) => void
-  /** Gives the first run of a submitted token in a text. */
+  /**
+   * Remembers the signature of a token that was sent: header and payload are much the same in many tokens,
+   * the signature is a token's own.
+   */
+  readonly submitted: (signature: string) => void
+  /** Gives the first run of a submitted signature in a text. */
   readonly runIn: (text: string) => string | undefined
 }
 
@@ -19,18 +20,9 @@ export interface TokenWatch {
 export function createTokenWatch(): TokenWatch {
   const blocks = new Map<string, string>()
   return {
-    submitted(token) {
-      // The header says which kind of token it is, and is the same in many; payload and signature are its own.
-      const secrets = token
-        .split('.')
-        .slice(1)
-        .join('.')
-        .split(/[^A-Za-z0-9_-]+/)
-      for (const secret of secrets.filter(({ length }) => length >= RUN)) {
-        for (let at = 0; at + BLOCK <= secret.length; at += BLOCK) {
-          const block = secret.slice(at, at + BLOCK)
-          if (new Set(block).size >= MIN_DISTINCT) blocks.set(block, secret)
-        }
+    submitted(signature) {
+      for (let at = 0; at + BLOCK <= signature.length; at += BLOCK) {
+        blocks.set(signature.slice(at, at + BLOCK), signature)
       }
     },
     runIn(text) {

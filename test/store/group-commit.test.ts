@@ -1,8 +1,8 @@
 // The statements fit the schema, and a batch's answer says what became of each write.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import Sqlite from 'better-sqlite3'
 import { createGroupCommit } from '../../src/store/group-commit.ts'
+import { loadSqlite } from '../../src/store/sqlite.ts'
 import {
   type SqlValue,
   WRITE_CODES,
@@ -52,7 +52,7 @@ test('answers stand in the order of the writes', (t) => {
 })
 
 test('the schema that is not there is an error at once', (t) => {
-  const db = new Sqlite(':memory:')
+  const db = new (loadSqlite())(':memory:')
   t.after(() => db.close())
   assert.throws(() => createGroupCommit(db), /no such table/)
 })
