@@ -1,14 +1,11 @@
-# The full image brings python3, make, g++ and Node's headers, which better-sqlite3 is compiled with.
-FROM node:24-bookworm AS build
+# On this Node SQLite comes ready-made (docs/decisions/0001): no compiler, no install script.
+FROM node:24-bookworm-slim AS build
 WORKDIR /app
-# Compile against the headers of the running Node; nothing is downloaded besides the packages.
-ENV npm_config_nodedir=/usr/local \
-    npm_config_build_from_source=true
 COPY package.json package-lock.json ./
-RUN npm ci --no-audit --no-fund
+RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY tsconfig.json ./
 COPY src src
-RUN npx tsc && npm prune --omit=dev --no-audit --no-fund
+RUN npx tsc && npm prune --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund
 
 FROM node:24-bookworm-slim
 ENV NODE_ENV=production

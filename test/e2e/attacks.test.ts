@@ -13,9 +13,8 @@ import {
   userToken,
   withActor,
 } from './exchange-request.ts'
+import { BOUTIQUE_RULES, FULL_ISSUERS } from './full-configuration.ts'
 import {
-  BOUTIQUE_RULES,
-  FULL_ISSUERS,
   KEYS,
   refusedAtLoad,
   sharedFullDeployment,

@@ -20,8 +20,8 @@ import {
   spiffeId,
   type TokenChange,
 } from './exchange-request.ts'
+import { ISSUER } from './full-configuration.ts'
 import {
-  ISSUER,
   KEYS,
   refusedAtLoad,
   sharedFullDeployment,

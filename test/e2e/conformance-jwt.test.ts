@@ -21,7 +21,8 @@ import {
   userToken,
   withActor,
 } from './exchange-request.ts'
-import { NOWHERE, sharedFullDeployment, startFullDeployment } from './full-deployment.ts'
+import { NOWHERE } from './full-configuration.ts'
+import { sharedFullDeployment, startFullDeployment } from './full-deployment.ts'
 import { granted, refused } from './outcome.ts'
 
 const GOOD = makeKey('ES256', 'nowhere-1')

@@ -1,8 +1,8 @@
 // RFC 8414, OpenID Connect Discovery and the key set: what a running server says about itself.
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { ISSUER } from './full-configuration.ts'
 import {
-  ISSUER,
   problemsOf,
   refusedAtLoad,
   sharedFullDeployment,

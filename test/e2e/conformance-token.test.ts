@@ -15,13 +15,8 @@ import {
   userToken,
   withActor,
 } from './exchange-request.ts'
-import {
-  BOUTIQUE_RULES,
-  type FullDeployment,
-  ISSUER,
-  refusedAtLoad,
-  sharedFullDeployment,
-} from './full-deployment.ts'
+import { BOUTIQUE_RULES, ISSUER } from './full-configuration.ts'
+import { type FullDeployment, refusedAtLoad, sharedFullDeployment } from './full-deployment.ts'
 import { send } from './http-client.ts'
 import { type Granted, granted, refused } from './outcome.ts'
 

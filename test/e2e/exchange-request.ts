@@ -10,7 +10,8 @@ import {
 import { issueSvid } from '../support/certificates.ts'
 import { AGENTS, CORPORATE, type Deployment, xfcc } from '../support/deployment.ts'
 import { signJwt, type TestKey } from '../support/jwt-fixtures.ts'
-import { CLUSTER, type FullDeployment, ISSUER, KEYS } from './full-deployment.ts'
+import { CLUSTER, ISSUER } from './full-configuration.ts'
+import { type FullDeployment, KEYS } from './full-deployment.ts'
 import { type Answer, send } from './http-client.ts'
 
 export type Claims = Readonly<Record<string, unknown>>

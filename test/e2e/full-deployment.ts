@@ -7,19 +7,16 @@ import { join } from 'node:path'
 import { after, before, type TestContext } from 'node:test'
 import { loadDeployment } from '../../src/cli/deployment.ts'
 import { issueSvid, makeCa, type TestCa } from '../support/certificates.ts'
-import {
-  CORPORATE,
-  type Deployment,
-  STS,
-  startDeployment,
-  writeDeployment,
-} from '../support/deployment.ts'
+import { type Deployment, STS, startDeployment, writeDeployment } from '../support/deployment.ts'
 import { type JwksServer, jwksOf, makeKey, startJwksServer } from '../support/jwt-fixtures.ts'
-
-export const ISSUER = 'https://sts.boutique.example'
-export const CLUSTER = 'https://kubernetes.default.svc.cluster.local'
-/** An issuer whose keys cannot be had. */
-export const NOWHERE = 'https://login.nowhere.example'
+import {
+  BOUTIQUE_RULES,
+  DEPOT_RULES,
+  FULL_ISSUERS,
+  fullSettings,
+  NOWHERE,
+  PARTNER_RULES,
+} from './full-configuration.ts'
 
 /** Who signs what; the same keys in every deployment of a process. */
 export const KEYS = {
@@ -32,148 +29,6 @@ export const KEYS = {
   unmarked: makeKey('ES256', 'unmarked-1'),
   stranger: makeKey('ES256', 'stranger-1'),
 } as const
-
-/** The rules of namespace boutique. */
-export const BOUTIQUE_RULES = `
-namespace: boutique
-services:
-  frontend:
-    audience: https://frontend.boutique.example
-    scopes: [ui]
-    calls: [checkout, mailer, vault, archive, profile]
-  checkout:
-    audience: https://checkout.boutique.example
-    scopes: [checkout:place, checkout:quote]
-    claims: [email, risk, groups]
-    token: {lifetime: 5m}
-    calls: [payment, mailer, depot/stock]
-    accepts:
-      - from: frontend
-        issuer: corporate
-        scopes:
-          checkout:quote: [shop:browse, shop:buy]
-          checkout:place: {all: [shop:buy, shop:verified]}
-        actors: [agents]
-      - from: frontend
-        issuer: agents
-        scopes: {checkout:quote: [shop:browse]}
-  payment:
-    scopes: [payment:charge, payment:refund]
-    token: {lifetime: 1m}
-    calls: [partners/ledger]
-    accepts:
-      - from: checkout
-        scopes: {payment:charge: [checkout:place]}
-  mailer:
-    scopes: [mail:send]
-    claims: [email]
-    accepts:
-      - from: frontend
-        issuer: corporate
-        act: impersonate
-        scopes: {mail:send: [shop:buy]}
-      - from: checkout
-        act: impersonate
-        scopes: {mail:send: [checkout:place]}
-  vault:
-    scopes: [vault:open]
-    accepts:
-      - {from: frontend, issuer: corporate, scopes: {vault:open: [shop:buy]}}
-    denies:
-      - {reason: sealed}
-  archive:
-    scopes: [archive:read]
-  profile:
-    scopes: [profile:read]
-    token: {algorithm: RS256}
-    accepts:
-      - {from: frontend, issuer: corporate, scopes: {profile:read: [shop:browse]}}
-`
-
-const DEPOT = `
-namespace: depot
-services:
-  stock:
-    scopes: [stock:take]
-    calls: [courier]
-    accepts:
-      - {from: boutique/checkout, scopes: {stock:take: [checkout:place]}}
-      - {from: courier, scopes: {stock:take: [courier:go]}}
-  courier:
-    identity: spiffe://cluster.local/ns/*/sa/courier
-    scopes: [courier:go]
-    calls: [stock]
-    accepts:
-      - {from: stock, scopes: {courier:go: [stock:take]}}
-`
-
-/** The rules of namespace partners. */
-export const PARTNER_RULES = `
-namespace: partners
-services:
-  batch:
-    client_keys: {jwks_file: batch.jwks.json}
-    calls: [ledger]
-  ledger:
-    external: true
-    audience: https://ledger.partner.example
-    scopes: [ledger:post]
-    token: {lifetime: 1m}
-    accepts:
-      - {from: batch, issuer: corporate, scopes: {ledger:post: [shop:buy]}}
-      - {from: boutique/payment, scopes: {ledger:post: [payment:charge]}}
-`
-
-export const FULL_ISSUERS = `
-corporate:
-  issuer: ${CORPORATE}
-  jwks_file: corporate.jwks.json
-  algorithms: [RS256, ES256]
-  token_types: [access_token, id_token]
-  presented_by:
-    https://api.shop.example: [boutique/frontend, boutique/checkout]
-    https://batch.partner.example: [partners/batch]
-  scopes_from: [scope]
-  subject_prefix: corp
-agents:
-  issuer: https://agents.example
-  jwks_file: agents.jwks.json
-  algorithms: [ES256]
-  token_types: [access_token]
-  presented_by: {https://agents.boutique.example: [boutique/frontend]}
-  scopes_from: [scope]
-  subject_prefix: agent
-`
-
-/** The settings, with lines that a test adds or replaces. */
-export const fullSettings = (change: Readonly<Record<string, string>> = {}): string => {
-  const parts: Readonly<Record<string, string>> = {
-    issuer: ISSUER,
-    listeners: `
-  token: {address: 127.0.0.1:0, client_auth: [xfcc, jwt_svid, kubernetes]}
-  token_mtls: {address: 127.0.0.1:0, tls: {cert_file: server.crt, key_file: server.key}, client_auth: [mtls]}
-  token_external: {address: 127.0.0.1:0, tls: {cert_file: server.crt, key_file: server.key}, client_auth: [private_key_jwt]}
-  public: {address: 127.0.0.1:0}
-  admin: {address: 127.0.0.1:0}`,
-    trust_domains: '[cluster.local, partner.example]',
-    client_auth: `
-  xfcc: {proxies: [127.0.0.1, 127.0.0.6], mode: sanitize_set, self: ${STS}}
-  mtls: {trust_domain: cluster.local, bundle_file: mesh.crt}
-  jwt_svid: {bundles: {cluster.local: {file: bundle.json}, partner.example: {url: NOWHERE}}}
-  kubernetes: {trust_domain: cluster.local, issuer: ${CLUSTER}, audience: ${ISSUER}, jwks_file: cluster.jwks.json}
-  private_key_jwt: {}`,
-    keys: '{algorithms: [ES256, RS256], encryption_keys: {current: k1, k1: k1}}',
-    store: '{sqlite: sts.db}',
-    limits: '{per_caller_per_second: 100000}',
-    issuers: 'issuers.yaml',
-    rules: '[rules]',
-    relaxations: '{allow_http_issuers: true}',
-    ...change,
-  }
-  return Object.entries(parts)
-    .map(([key, value]) => `${key}: ${value}\n`)
-    .join('')
-}
 
 /** A deployment with everything on. */
 export interface FullDeployment extends Deployment {
@@ -229,7 +84,7 @@ nowhere:
     'sts.yaml': fullSettings(settings).replace('NOWHERE', nowhereUrl),
     'issuers.yaml': FULL_ISSUERS + nowhere + issuers,
     'rules/boutique.yaml': BOUTIQUE_RULES,
-    'rules/depot.yaml': DEPOT,
+    'rules/depot.yaml': DEPOT_RULES,
     'rules/partners.yaml': PARTNER_RULES,
     'rules/batch.jwks.json': jwksOf([KEYS.batch, KEYS.batchRsa]),
     'bundle.json': trustBundle(),

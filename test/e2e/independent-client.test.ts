@@ -6,13 +6,11 @@ import { before, describe, it } from 'node:test'
 import * as oauth from 'oauth4webapi'
 import { JWT_SPIFFE_ASSERTION, TOKEN_EXCHANGE_GRANT, TOKEN_TYPES } from '../../src/oauth/names.ts'
 import { bySvid, spiffeId } from './exchange-request.ts'
+import { BOUTIQUE_RULES, ISSUER, PARTNER_RULES } from './full-configuration.ts'
 import {
-  BOUTIQUE_RULES,
   type FullDeployment,
   type FullOptions,
-  ISSUER,
   KEYS,
-  PARTNER_RULES,
   sharedFullDeployment,
 } from './full-deployment.ts'
 import { type Answer, send } from './http-client.ts'

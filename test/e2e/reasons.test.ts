@@ -30,9 +30,9 @@ import {
   type TokenChange,
   withActor,
 } from './exchange-request.ts'
+import { NOWHERE } from './full-configuration.ts'
 import {
   type FullDeployment,
-  NOWHERE,
   sharedFullDeployment,
   startFullDeployment,
 } from './full-deployment.ts'

@@ -10,12 +10,9 @@ import { startServer } from '../../src/serve.ts'
 import { openDatabase } from '../../src/store/database.ts'
 import { issueSvid, makeCa } from '../support/certificates.ts'
 import { type Deployment, loaded, MIGRATIONS, STS } from '../support/deployment.ts'
+import { BOUTIQUE_RULES, CLUSTER, fullSettings, ISSUER } from './full-configuration.ts'
 import {
-  BOUTIQUE_RULES,
-  CLUSTER,
   type FullDeployment,
-  fullSettings,
-  ISSUER,
   type Scope,
   startFullDeployment,
   temporaryFolder,

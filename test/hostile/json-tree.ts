@@ -65,6 +65,8 @@ const NASTY_VALUES: readonly string[] = [
   '"a\\nb"',
   '"\\ud800"',
   '"\\udc00\\ud800"',
+  '"\\udc00\\udc00"',
+  '"\\ud800\\ud800"',
   '"\\ud83d\\ude00"',
   '"\\u202e"',
   '"\\u0085"',

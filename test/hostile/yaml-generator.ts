@@ -1,6 +1,6 @@
 // Owns hostile YAML: valid files of rules, settings and issuers with one or a few things changed.
 // Must not judge anything.
-import { BOUTIQUE_RULES, FULL_ISSUERS, fullSettings } from '../e2e/full-deployment.ts'
+import { BOUTIQUE_RULES, FULL_ISSUERS, fullSettings } from '../e2e/full-configuration.ts'
 import { ISSUERS, SETTINGS } from '../support/deployment.ts'
 import { BOUTIQUE } from '../support/rules.ts'
 import type { Random } from './random.ts'
