@@ -2,8 +2,9 @@
 // Must not hold a command's own work.
 import { readFileSync } from 'node:fs'
 import { isAbsolute, join, relative, resolve } from 'node:path'
+import { loadSettings } from '../config/load-settings.ts'
 import { formatProblem, type Problem, printable } from '../config/problem.ts'
-import { loadSettings, type Settings } from '../config/settings.ts'
+import type { Settings } from '../config/settings.ts'
 import { readEncryptionKeys } from '../keys/encryption-key-files.ts'
 import type { EncryptionKeys } from '../keys/key-encryption.ts'
 import type { KeyOutcome } from '../keys/key-outcome.ts'

@@ -2,8 +2,9 @@
 // Must not print or start anything.
 import { readFileSync } from 'node:fs'
 import { parseDuration } from '../config/duration.ts'
+import { loadSettings } from '../config/load-settings.ts'
 import type { Problem } from '../config/problem.ts'
-import { loadSettings, type Settings } from '../config/settings.ts'
+import type { Settings } from '../config/settings.ts'
 import { type LoadedRuleset, loadRuleset, readRuleSources } from '../ruleset/load.ts'
 import type { Ruleset } from '../ruleset/ruleset.ts'
 import type { CliIo } from './io.ts'

@@ -2,7 +2,7 @@
 // Must not know other parts of a service; compile.ts calls it.
 import { nearest } from '../config/problem.ts'
 import { SELF } from '../subjects/subject.ts'
-import type { Compilation, Draft } from './compile.ts'
+import type { Compilation, Draft } from './compilation.ts'
 import { fullName } from './names.ts'
 import type { Deny, Justification, Rule } from './ruleset.ts'
 import type { JustificationEntry, RuleEntry } from './schema.ts'

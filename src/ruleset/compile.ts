@@ -4,9 +4,10 @@ import { createHash } from 'node:crypto'
 import { nearest } from '../config/problem.ts'
 import type { SigningAlgorithm } from '../jwt/algorithms.ts'
 import { RESERVED_CLAIMS } from '../tokens/attenuation.ts'
+import type { Compilation, CompileContext, Draft } from './compilation.ts'
+import { checkLookAlikes, indexIdentities, indexTargets } from './compile-index.ts'
 import { compileDenies, compileRules } from './compile-rules.ts'
-import { createIdentityIndex, type IdentityIndex, parseIdentityPattern } from './identity.ts'
-import { envoyAudience, fullName, looksLikeServiceName, skeleton } from './names.ts'
+import { envoyAudience, fullName, looksLikeServiceName } from './names.ts'
 import type { RuleProblem } from './problem.ts'
 import type { Deny, Rule, Ruleset, Service } from './ruleset.ts'
 import {
@@ -14,45 +15,7 @@ import {
   MAX_LIFETIME_SECONDS,
   MIN_LIFETIME_SECONDS,
   type RuleFile,
-  type ServiceEntry,
 } from './schema.ts'
-
-/** What rules are compiled against: names that live outside the rule files. */
-export interface CompileContext {
-  /** The first is this deployment's own. */
-  readonly trustDomains: readonly string[]
-  /** Names of the trusted issuers, without `self`. */
-  readonly issuers: readonly string[]
-  readonly algorithms: readonly SigningAlgorithm[]
-  /** This deployment's issuer URL: no service may have it as audience. */
-  readonly selfIss: string
-  /** `5m` → milliseconds, or undefined. */
-  readonly parseDuration: (text: string) => number | undefined
-  /** Absolute path of a file named in rule file `file`. */
-  readonly resolveFile: (file: number, path: string) => string
-}
-
-/** A service as written, with its place. */
-export interface Draft {
-  readonly name: string
-  readonly namespace: string
-  readonly entry: ServiceEntry
-  readonly file: number
-  readonly path: readonly (string | number)[]
-}
-
-/** What the parts of the compiler share. */
-export interface Compilation {
-  readonly context: CompileContext
-  readonly drafts: ReadonlyMap<string, Draft>
-  readonly namespaces: ReadonlySet<string>
-  readonly report: (
-    draft: Draft,
-    path: readonly (string | number)[],
-    message: string,
-    suggest?: () => string | undefined,
-  ) => void
-}
 
 /** Nobody reads more at once, and a file of faults must not cost more than a file of rules. */
 const MAX_PROBLEMS = 500
@@ -207,85 +170,6 @@ function callsOf(draft: Draft, { drafts, report }: Compilation): Set<string> {
     calls.add(name)
   }
   return calls
-}
-
-/** Names that a reader takes for one another, such as `pay1` and `payl`. */
-function checkLookAlikes(drafts: readonly Draft[], report: Compilation['report']): void {
-  const seen = new Map<string, string>()
-  for (const draft of drafts) {
-    const form = skeleton(draft.name)
-    const other = seen.get(form)
-    if (other !== undefined) report(draft, [], `${draft.name} looks like ${other}: rename one`)
-    else seen.set(form, draft.name)
-  }
-}
-
-/** Look-up by audience and by name; two audiences that Envoy or a reader takes for one are refused. */
-function indexTargets(
-  drafts: readonly Draft[],
-  services: ReadonlyMap<string, Service>,
-  report: Compilation['report'],
-): Map<string, Service> {
-  const targets = new Map<string, Service>()
-  const seen = new Map<string, Service>()
-  for (const draft of drafts) {
-    const service = services.get(draft.name)
-    if (service === undefined) continue
-    const path = draft.entry.audience === undefined ? [] : ['audience']
-    const form = skeleton(envoyAudience(service.audience))
-    const other = seen.get(form)
-    if (other === undefined) seen.set(form, service)
-    else {
-      const same = envoyAudience(other.audience) === envoyAudience(service.audience)
-      const why = same ? 'is the same to Envoy as' : 'looks like'
-      report(draft, path, `audience ${service.audience} ${why} ${other.audience} of ${other.name}`)
-    }
-    targets.set(service.audience, service)
-    targets.set(service.name, service)
-  }
-  return targets
-}
-
-function indexIdentities(
-  drafts: readonly Draft[],
-  services: ReadonlyMap<string, Service>,
-  { context, report }: Compilation,
-): Ruleset['serviceOf'] {
-  const index = createIdentityIndex<Service>()
-  for (const draft of drafts) {
-    const service = services.get(draft.name)
-    if (service === undefined) continue
-    for (const [at, text] of service.identities.entries()) {
-      const fault = addIdentity(index, text, service, context)
-      if (fault !== undefined) report(draft, identityPath(draft, at), fault)
-    }
-  }
-  return index.find
-}
-
-/** What is wrong with an identity, or undefined. */
-function addIdentity(
-  index: IdentityIndex<Service>,
-  text: string,
-  service: Service,
-  { trustDomains }: CompileContext,
-): string | undefined {
-  const pattern = parseIdentityPattern(text)
-  if (pattern === undefined) {
-    return 'an identity is a SPIFFE ID in which `*` may stand for one whole path segment'
-  }
-  if (!trustDomains.includes(pattern.trustDomain)) {
-    return `trust domain ${pattern.trustDomain} is not in trust_domains (${trustDomains.join(', ')})`
-  }
-  const met = index.add(pattern, service)
-  return met === undefined || met === service
-    ? undefined
-    : `identity ${text} also belongs to ${met.name}`
-}
-
-function identityPath({ entry: { identity } }: Draft, at: number): (string | number)[] {
-  if (identity === undefined) return []
-  return Array.isArray(identity) ? ['identity', at] : ['identity']
 }
 
 /** What is no workload of this mesh has no SPIFFE ID. */

@@ -1,8 +1,7 @@
 // Owns P1 and P2 at the mint: whatever the rules and the decision said, a token that would widen is not signed.
 // Must not trust decide.ts or claims.ts; it derives every bound anew from the subject and the target.
 import type { Act } from '../subjects/subject.ts'
-import type { MintOrder } from './mint.ts'
-import type { IssuedClaims } from './minted.ts'
+import type { IssuedClaims, MintOrder } from './minted.ts'
 
 declare const attenuated: unique symbol
 /** Claims that passed {@link attenuate}: the only ones a signer takes. */

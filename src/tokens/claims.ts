@@ -3,8 +3,7 @@
 import type { Client } from '../clients/client.ts'
 import { fail, ok, type Result } from '../oauth/reasons.ts'
 import type { Act, Actor, Subject } from '../subjects/subject.ts'
-import type { MintOrder } from './mint.ts'
-import type { IssuedClaims } from './minted.ts'
+import type { IssuedClaims, MintOrder } from './minted.ts'
 
 /** Levels of `act` in a token, the caller's included; what is deeper is refused, never cut (P2). */
 export const MAX_ACT_DEPTH = 10

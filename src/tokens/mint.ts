@@ -1,26 +1,8 @@
-// Owns minting: build the claims, check P1 once more, sign. Nothing is signed that did not pass the check.
-// Must not decide; must not hold keys.
-import type { Client } from '../clients/client.ts'
 import type { SigningAlgorithm } from '../jwt/algorithms.ts'
 import { fail, ok, type Result } from '../oauth/reasons.ts'
-import type { Allow } from '../ruleset/decision.ts'
-import type { Actor, Subject } from '../subjects/subject.ts'
 import { type AttenuatedClaims, attenuate } from './attenuation.ts'
 import { buildClaims } from './claims.ts'
-import type { MintedToken } from './minted.ts'
-
-/** All that a token is made of. */
-export interface MintOrder {
-  readonly decision: Allow
-  readonly subject: Subject
-  readonly actor: Actor | undefined
-  readonly client: Client
-  /** This deployment's issuer URL. */
-  readonly issuer: string
-  /** Milliseconds since the epoch. */
-  readonly now: number
-  readonly jti: string
-}
+import type { MintedToken, MintOrder } from './minted.ts'
 
 /**
  * Signs claims as `at+jwt` with the active key of an algorithm (undefined: the deployment's default).

@@ -1,5 +1,21 @@
-// Owns the shape of an issued token's claims (RFC 9068 §2.2, RFC 8693 §4). Must not build or sign them.
-import type { Act } from '../subjects/subject.ts'
+// Owns what goes into a token and what comes out: the order, the claims (RFC 9068 §2.2, RFC 8693 §4), the result.
+// Must not build or sign them.
+import type { Client } from '../clients/client.ts'
+import type { Allow } from '../ruleset/decision.ts'
+import type { Act, Actor, Subject } from '../subjects/subject.ts'
+
+/** All that a token is made of. */
+export interface MintOrder {
+  readonly decision: Allow
+  readonly subject: Subject
+  readonly actor: Actor | undefined
+  readonly client: Client
+  /** This deployment's issuer URL. */
+  readonly issuer: string
+  /** Milliseconds since the epoch. */
+  readonly now: number
+  readonly jti: string
+}
 
 /** The claims of a token that leaves this service. */
 export interface IssuedClaims {

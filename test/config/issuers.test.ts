@@ -1,8 +1,8 @@
 // The issuers file: every rule has a case that breaks it, at its exact place.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { loadSettings } from '../../src/config/load-settings.ts'
 import { formatProblem } from '../../src/config/problem.ts'
-import { loadSettings } from '../../src/config/settings.ts'
 
 const STS = `issuer: https://sts.example
 listeners:

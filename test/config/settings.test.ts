@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
+import { loadSettings } from '../../src/config/load-settings.ts'
 import { formatProblem } from '../../src/config/problem.ts'
-import { loadSettings, type Settings } from '../../src/config/settings.ts'
+import type { Settings } from '../../src/config/settings.ts'
 
 const STS = `issuer: https://sts.boutique.example
 listeners:

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { load } from 'js-yaml'
 import { parseDuration } from '../../src/config/duration.ts'
-import { loadSettings } from '../../src/config/settings.ts'
+import { loadSettings } from '../../src/config/load-settings.ts'
 import { loadRuleset } from '../../src/ruleset/load.ts'
 import { loadManifests, type Manifest, manifest } from '../support/istio-manifests.ts'
 import {

@@ -254,6 +254,8 @@ function assertPassed(claims: Claims, subject: Verified, listed: readonly string
     if (OWN.includes(name)) continue
     assert.ok(listed.includes(name), `claim ${name} passes`)
     assert.deepEqual(plain(value), plain(subject.claims[name] ?? null), `claim ${name} is changed`)
+    // Envoy answers 503 to whoever sends a token with such a claim.
+    assert.doesNotMatch(JSON.stringify(value), /\\u00[01]|\\[bfnrt]|\u007f/, `claim ${name}`)
   }
 }
 

@@ -103,7 +103,14 @@ const SEMANTIC: readonly ((random: Random, now: number) => Claims)[] = [
     email: random.pick<unknown>(['é@x', 'a\nb', { a: [{ b: 'c' }] }, ['x', null], '\u202e', 0]),
   }),
   (random) => ({
-    groups: random.pick<unknown>([['a', 'b'], { a: 1 }, 'x'.repeat(7000), null, -0]),
+    groups: random.pick<unknown>([
+      ['a', 'b'],
+      { a: 1 },
+      'x'.repeat(7000),
+      null,
+      2 ** 53,
+      [[-(2 ** 60)]],
+    ]),
   }),
   (random) => ({
     sub: random.pick<unknown>(['a b', '\u202ealice', 'x'.repeat(2044), '', null, 1]),

@@ -37,6 +37,7 @@ import {
 } from './generators.ts'
 import {
   isSpiffeId,
+  type Json,
   readForm,
   readJsonObject,
   readJwtPart,
@@ -238,6 +239,17 @@ function checkSpiffeId(text: string): boolean {
   return true
 }
 
+/** Whether a member of a key set may be used at all: RFC 7517 §4.2, §4.3, and nothing private is shown. */
+function isPublicKeyFor(member: Json, use: readonly (string | undefined)[]): boolean {
+  if (typeof member !== 'object' || member === null || Array.isArray(member)) return false
+  const { key_ops: operations } = member
+  return (
+    use.some((one) => one === member.use) &&
+    ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'].every((name) => member[name] === undefined) &&
+    (operations === undefined || (Array.isArray(operations) && operations.includes('verify')))
+  )
+}
+
 function checkKeySet(text: string): boolean {
   const allowed = ['ES256', 'RS256', 'EdDSA'] as const
   const asBundle = parseKeySet(text, allowed, { use: 'jwt-svid' })
@@ -248,7 +260,10 @@ function checkKeySet(text: string): boolean {
       continue
     }
     for (const reason of set.skipped) assertDetail(reason)
-    assert.notEqual(readJsonObject(text), undefined)
+    const { keys: members } = readJsonObject(text) ?? assert.fail('no JSON is accepted')
+    assert.ok(Array.isArray(members))
+    const use = set === asBundle ? ['jwt-svid'] : ['sig', undefined]
+    assert.ok(set.keys.length <= members.filter((member) => isPublicKeyFor(member, use)).length)
     assert.match(set.version, /^[0-9a-f]{64}$/)
     for (const { key, algorithm, kid } of set.keys) {
       assert.ok(allowed.some((one) => one === algorithm))

@@ -1,9 +1,9 @@
 // Owns what must hold of every YAML file: of the reading itself, of rules, of settings.
 // Must not choose inputs.
 import assert from 'node:assert/strict'
-import { CORE_SCHEMA, loadAll } from 'js-yaml'
+import { CORE_SCHEMA, loadAll, parseEvents } from 'js-yaml'
+import { loadSettings } from '../../src/config/load-settings.ts'
 import { formatProblem, type Problem } from '../../src/config/problem.ts'
-import { loadSettings } from '../../src/config/settings.ts'
 import { parseYaml } from '../../src/config/yaml.ts'
 import { decide } from '../../src/ruleset/decide.ts'
 import type { Facts } from '../../src/ruleset/decision.ts'
@@ -56,8 +56,14 @@ export function checkYaml(text: string): boolean {
   const { value, positionOf } = result.document
   assertPlain(value)
   // The same value as the library's own composition gives: our subset changes no meaning.
-  const [same = null] = loadAll(text, { schema: CORE_SCHEMA })
+  const [same = null, ...more] = loadAll(text, { schema: CORE_SCHEMA })
   assert.deepEqual(value, same)
+  assert.equal(more.length, 0)
+  for (const event of parseEvents(text, {})) {
+    if ('anchorStart' in event)
+      assert.equal(event.anchorStart, -1, 'an anchor or alias is accepted')
+    if ('tagStart' in event) assert.equal(event.tagStart, -1, 'a tag is accepted')
+  }
   const { line, column } = positionOf(['services', 'x', 0])
   assert.ok(line >= 1 && column >= 1)
   return true

@@ -1,0 +1,41 @@
+// Owns what the parts of the compiler share: the context, a service as written, the report of faults.
+// Must not compile anything.
+import type { SigningAlgorithm } from '../jwt/algorithms.ts'
+import type { ServiceEntry } from './schema.ts'
+
+/** What rules are compiled against: names that live outside the rule files. */
+export interface CompileContext {
+  /** The first is this deployment's own. */
+  readonly trustDomains: readonly string[]
+  /** Names of the trusted issuers, without `self`. */
+  readonly issuers: readonly string[]
+  readonly algorithms: readonly SigningAlgorithm[]
+  /** This deployment's issuer URL: no service may have it as audience. */
+  readonly selfIss: string
+  /** `5m` → milliseconds, or undefined. */
+  readonly parseDuration: (text: string) => number | undefined
+  /** Absolute path of a file named in rule file `file`. */
+  readonly resolveFile: (file: number, path: string) => string
+}
+
+/** A service as written, with its place. */
+export interface Draft {
+  readonly name: string
+  readonly namespace: string
+  readonly entry: ServiceEntry
+  readonly file: number
+  readonly path: readonly (string | number)[]
+}
+
+/** What the parts of the compiler share. */
+export interface Compilation {
+  readonly context: CompileContext
+  readonly drafts: ReadonlyMap<string, Draft>
+  readonly namespaces: ReadonlySet<string>
+  readonly report: (
+    draft: Draft,
+    path: readonly (string | number)[],
+    message: string,
+    suggest?: () => string | undefined,
+  ) => void
+}
