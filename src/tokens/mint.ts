@@ -1,3 +1,5 @@
+// Owns minting: build the claims, check P1 once more, sign. Nothing is signed that did not pass the check.
+// Must not decide; must not hold keys.
 import type { SigningAlgorithm } from '../jwt/algorithms.ts'
 import { fail, ok, type Result } from '../oauth/reasons.ts'
 import { type AttenuatedClaims, attenuate } from './attenuation.ts'
