@@ -7,7 +7,9 @@ import { variablesOf } from '../src/config/environment.ts'
 import { IssuerSchema, IssuersSchema } from '../src/config/issuers-schema.ts'
 import { SettingsSchema } from '../src/config/settings-schema.ts'
 import { RuleFileSchema } from '../src/ruleset/schema.ts'
+import { CONFORMANCE } from './conformance-table.ts'
 import { jsonSchema, referenceTable } from './reference.ts'
+import { SECURITY } from './security-page.ts'
 
 /** A generated file: its path in the project, and its text. */
 interface GeneratedFile {
@@ -19,6 +21,8 @@ interface GeneratedFile {
 export const GENERATED: readonly GeneratedFile[] = [
   { path: 'docs/configuration.md', text: configurationReference },
   { path: 'docs/rules.md', text: rulesReference },
+  CONFORMANCE,
+  SECURITY,
   { path: 'docs/schema/sts.schema.json', text: () => jsonSchema(SettingsSchema, 'sts.yaml') },
   {
     path: 'docs/schema/issuers.schema.json',

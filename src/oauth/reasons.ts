@@ -36,7 +36,7 @@ const SCOPE = answer(400, 'invalid_scope', 'the scope is not available with this
 const UNAVAILABLE = answer(503, 'temporarily_unavailable', 'try again later')
 
 /** What can be wrong with any JWT that is handed in, whatever its role. */
-export type JwtProblem =
+type TokenProblem =
   | 'too_large'
   | 'malformed'
   | 'header_not_accepted'
@@ -49,8 +49,12 @@ export type JwtProblem =
   | 'claim_malformed'
   | 'expired'
   | 'not_yet_valid'
-  | 'lifetime_too_long'
-  | 'audience_not_accepted'
+
+/** What only an assertion is refused for: a subject's audience is judged with who presents it. */
+export type AssertionProblem = 'lifetime_too_long' | 'audience_not_accepted'
+
+/** What can be wrong with a JWT. */
+export type JwtProblem = TokenProblem | AssertionProblem
 
 const jwtReasons = <Role extends string>(role: Role, refused: WireAnswer) =>
   ({
@@ -66,9 +70,7 @@ const jwtReasons = <Role extends string>(role: Role, refused: WireAnswer) =>
     [`${role}_claim_malformed`]: refused,
     [`${role}_expired`]: refused,
     [`${role}_not_yet_valid`]: refused,
-    [`${role}_lifetime_too_long`]: refused,
-    [`${role}_audience_not_accepted`]: refused,
-  }) as Record<`${Role}_${JwtProblem}`, WireAnswer>
+  }) as Record<`${Role}_${TokenProblem}`, WireAnswer>
 
 /** The one table reason → answer. A reason cannot exist without an answer. */
 export const WIRE = {
@@ -127,6 +129,8 @@ export const WIRE = {
   client_certificate_missing: CLIENT,
   client_certificate_not_accepted: CLIENT,
   ...jwtReasons('client_assertion', CLIENT),
+  client_assertion_lifetime_too_long: CLIENT,
+  client_assertion_audience_not_accepted: CLIENT,
   client_assertion_not_registered: CLIENT,
   client_assertion_replayed: CLIENT,
   client_assertion_replay_store_unavailable: UNAVAILABLE,

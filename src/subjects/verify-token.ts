@@ -152,8 +152,12 @@ const acceptsType = (issuer: TrustedIssuer, type: TokenType): boolean =>
 const maxSubCharacters = ({ subjectPrefix }: TrustedIssuer): number =>
   MAX_IDENTIFIER_CHARACTERS - (subjectPrefix === undefined ? 0 : subjectPrefix.length + 1)
 
-const refuse = (role: Role, failure: JwtFailure): Failure =>
-  fail(`${role}_${failure.problem}`, failure.detail, failure.retryAfterSeconds)
+function refuse(role: Role, { problem, detail, retryAfterSeconds }: JwtFailure): Failure {
+  if (problem === 'lifetime_too_long' || problem === 'audience_not_accepted') {
+    throw new Error(`${problem} is for assertions; no check of this file asks for it`)
+  }
+  return fail(`${role}_${problem}`, detail, retryAfterSeconds)
+}
 
 /** Outside text for a log: short, printable ASCII. */
 const printable = (text: string): string => text.slice(0, 200).replace(/[^\x20-\x7e]/g, '?')

@@ -2,7 +2,7 @@
 // we did not write (oidc-provider), and verifies what it gets.
 import assert from 'node:assert/strict'
 import { webcrypto } from 'node:crypto'
-import { before, describe, it } from 'node:test'
+import { after, before, describe, it } from 'node:test'
 import * as oauth from 'oauth4webapi'
 import { JWT_SPIFFE_ASSERTION, TOKEN_EXCHANGE_GRANT, TOKEN_TYPES } from '../../src/oauth/names.ts'
 import { bySvid, spiffeId } from './exchange-request.ts'
@@ -33,6 +33,9 @@ describe('a client and an issuer that others wrote', () => {
     op = await startIndependentIssuer({
       after: (close) => void closers.push(close as () => unknown),
     })
+  })
+  after(() => {
+    for (const close of closers) close()
   })
   const full = sharedFullDeployment(() => trusting(op.issuer))
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { openDatabase } from '../../src/store/database.ts'
+import { until } from '../support/audit-store.ts'
 import { BOUTIQUE_RULES } from './full-configuration.ts'
 import { fileOf, startFullDeployment } from './full-deployment.ts'
 import { type Answer, send } from './http-client.ts'
@@ -105,15 +106,15 @@ describe('the key set', () => {
   it('P5 a process that has not read the store for half the lead signs no more, and serves the set on', async (t) => {
     const full = await startFullDeployment(t, {
       settings: {
-        keys: '{algorithms: [ES256], publish_before: 1s, sign_for: 1h, encryption_keys: {current: k1, k1: k1}}',
+        keys: '{algorithms: [ES256], publish_before: 4s, sign_for: 1h, encryption_keys: {current: k1, k1: k1}}',
         relaxations: '{allow_http_issuers: true, allow_short_key_lead: true}',
       },
       files: { 'rules/boutique.yaml': WITHOUT_RS256 },
     })
     await full.server.keys.tick()
     await granted(full)
-    // Half a second of the lead has to pass for real; nobody ticks meanwhile.
-    while (full.server.keys.status().ready) await new Promise(setImmediate)
+    // Half of the lead has to pass for real; nobody ticks meanwhile.
+    await until(() => !full.server.keys.status().ready)
     await refused(full, {}, 'signing_key_unavailable')
     const set = await send({ url: `${full.publicUrl}/.well-known/jwks.json` })
     assert.equal(set.status, 200)

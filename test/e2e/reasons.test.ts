@@ -172,9 +172,9 @@ const cases = {
       'where the listener takes X.509-SVIDs, TLS itself refuses a connection that presents none',
     nearest: async () => {
       // The handshake fails: there is no HTTP answer at all.
-      await assert.rejects(ask(full(), { listener: 'mtls' }), ({ code }: NodeJS.ErrnoException) =>
-        ['ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED', 'ECONNRESET', 'EPIPE'].includes(code ?? ''),
-      )
+      await assert.rejects(ask(full(), { listener: 'mtls' }), {
+        code: /CERTIFICATE_REQUIRED|ECONNRESET|EPIPE/,
+      })
       const authenticate = createClientAuthenticator({
         methodsByListener: new Map([['token_mtls', new Set(['mtls'] as const)]]),
         mtls: { trustDomain: 'cluster.local' },
@@ -264,23 +264,6 @@ const cases = {
   subject_token_claim_malformed: subject({ claims: { sub: undefined } }),
   subject_token_expired: subject({ claims: { exp: seconds() - 1 } }),
   subject_token_not_yet_valid: subject({ claims: { nbf: seconds() + 120 } }),
-  subject_token_lifetime_too_long: {
-    never:
-      'how long its tokens live is the issuer’s to say; ours never outlive them, nor their own limit',
-    nearest: async () => {
-      const now = seconds()
-      const century = { iat: now, exp: now + 100 * 365 * 86_400 }
-      const { claims } = await granted(full(), { subject: { claims: century } })
-      assert.ok(Number(claims.exp) <= seconds() + 300)
-    },
-  },
-  subject_token_audience_not_accepted: {
-    never: 'an audience is judged together with who presents the token',
-    nearest: async () => {
-      const subject = { claims: { aud: ['https://other.example', 'https://else.example'] } }
-      await refused(full(), { subject }, 'subject_token_presenter_not_allowed')
-    },
-  },
   subject_token_type_not_accepted: changing((on) => ({
     form: { subject_token: agentToken(on), subject_token_type: TOKEN_TYPES.id_token },
   })),
@@ -301,20 +284,6 @@ const cases = {
   actor_token_claim_malformed: actor({ claims: { sub: 7 } }),
   actor_token_expired: actor({ claims: { exp: seconds() - 1 } }),
   actor_token_not_yet_valid: actor({ claims: { nbf: seconds() + 120 } }),
-  actor_token_lifetime_too_long: {
-    never: 'as with subject tokens',
-    nearest: async () => {
-      const century = { exp: seconds() + 100 * 365 * 86_400 }
-      await granted(full(), { form: withActor(agentToken(full(), { claims: century })) })
-    },
-  },
-  actor_token_audience_not_accepted: {
-    never: 'as with subject tokens',
-    nearest: async () => {
-      const elsewhere = agentToken(full(), { claims: { aud: ['https://other.example'] } })
-      await refused(full(), { form: withActor(elsewhere) }, 'actor_token_presenter_not_allowed')
-    },
-  },
   actor_token_type_not_accepted: changing((on) => ({
     form: { ...withActor(agentToken(on)), actor_token_type: TOKEN_TYPES.id_token },
   })),

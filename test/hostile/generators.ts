@@ -2,9 +2,9 @@
 // Must not judge anything.
 import { JWT_BEARER_ASSERTION, TOKEN_EXCHANGE_GRANT, TOKEN_TYPES } from '../../src/oauth/names.ts'
 import { AGENTS, CORPORATE, STS } from '../support/deployment.ts'
-import { jwksOf, makeKey } from '../support/jwt-fixtures.ts'
 import { mutateTree, print, treeOf } from './json-tree.ts'
 import { hostileJwt, type JwtTemplate } from './jwt-generator.ts'
+import { PUBLIC_JWKS } from './public-jwks.ts'
 import type { Random } from './random.ts'
 import { mutateText, nastyText } from './text-mutations.ts'
 
@@ -228,39 +228,20 @@ export function hostileSpiffeId(random: Random): string {
 
 // JWK sets
 
-const WHOLE_SET: unknown = JSON.parse(
-  jwksOf(
-    [
-      makeKey('ES256', 'a'),
-      makeKey('ES384', 'b'),
-      makeKey('ES512', 'c'),
-      makeKey('EdDSA', 'd'),
-      makeKey('RS256', 'e'),
-      { ...makeKey('ES256', 'a').jwk, use: 'jwt-svid' },
-    ],
-    { spiffe_refresh_hint: 60 },
-  ),
-)
-
-/** A JWK Set as text. */
+/** A JWK Set as text, one of its keys changed. */
 export function hostileKeySet(random: Random): string {
-  let tree = treeOf(WHOLE_SET)
-  if (tree.kind === 'object') {
-    // One or two of the keys: then what is changed more often matters.
-    const members = tree.members.map(([name, value]) => {
-      if (value.kind !== 'list') return [name, value] as const
-      const from = random.below(value.items.length)
-      return [
-        name,
-        { ...value, items: value.items.slice(from, from + 1 + random.below(2)) },
-      ] as const
-    })
-    tree = { ...tree, members }
-  }
-  if (random.chance(0.15)) return mutateText(print(tree), random)
-  do tree = mutateTree(tree, random)
+  const first = random.below(PUBLIC_JWKS.length)
+  const jwks = PUBLIC_JWKS.slice(first, first + 1 + random.below(2)).map((jwk) =>
+    random.chance(0.2) ? { ...jwk, use: 'jwt-svid' } : jwk,
+  )
+  const set = { spiffe_refresh_hint: 60, keys: jwks }
+  if (random.chance(0.3)) return print(mutateTree(treeOf(set), random))
+  if (random.chance(0.2)) return mutateText(JSON.stringify(set), random)
+  let changed = treeOf(jwks[0])
+  do changed = mutateTree(changed, random)
   while (random.chance(0.3))
-  return print(tree)
+  const keys = [print(changed), ...jwks.slice(1).map((jwk) => JSON.stringify(jwk))]
+  return `{"keys":[${keys.join(',')}]}`
 }
 
 // Small texts

@@ -197,7 +197,7 @@ function checkClaims({ claims, header }: UnverifiedJwt): void {
   if (scopes.ok) for (const scope of scopes.value) assert.match(scope, PRINTABLE)
   for (const result of [times, audiences, sub, scopes, checkTyp(header, ['at+jwt'])]) {
     if (!result.ok) {
-      assert.ok(Object.hasOwn(WIRE, `subject_token_${result.problem}` satisfies Reason))
+      assert.ok(Object.hasOwn(WIRE, `client_assertion_${result.problem}` satisfies Reason))
       assertDetail(result.detail)
     }
   }

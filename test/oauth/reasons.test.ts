@@ -67,7 +67,7 @@ describe('the wire answers', () => {
     for (const role of ['subject_token', 'actor_token', 'client_assertion']) {
       const problems = REASONS.filter((reason) =>
         new RegExp(
-          `^${role}_(?:malformed|expired|signature_invalid|key_unknown|issuer_not_trusted|audience_not_accepted|not_yet_valid|algorithm_not_allowed)$`,
+          `^${role}_(?:malformed|expired|signature_invalid|key_unknown|issuer_not_trusted|claim_malformed|not_yet_valid|algorithm_not_allowed)$`,
         ).test(reason),
       )
       assert.equal(problems.length, 8)
