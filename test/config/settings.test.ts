@@ -24,7 +24,7 @@ store: {sqlite: /var/lib/mesh-sts/sts.db}
 audit: {retain: 30d, max_size: 20GB}
 limits: {per_caller_per_second: 200}
 issuers: issuers.yaml
-rules: [rules, ../shared/rules]
+rules: [rules, ../common/rules]
 `
 
 const ISSUERS = `corporate:
@@ -107,7 +107,7 @@ describe('the example of the documentation', () => {
       burst: 200,
       concurrentExchanges: 512,
     })
-    assert.deepEqual(settings.rules, ['/etc/sts/rules', '/etc/shared/rules'])
+    assert.deepEqual(settings.rules, ['/etc/sts/rules', '/etc/common/rules'])
     assert.equal(settings.issuersFile, '/etc/sts/issuers.yaml')
     assert.deepEqual(settings.relaxations, [])
   })
@@ -233,7 +233,7 @@ describe('one thing wrong in sts.yaml', () => {
     ],
     // empty means nobody (P4)
     [
-      'rules: [rules, ../shared/rules]',
+      'rules: [rules, ../common/rules]',
       'rules: []',
       'sts.yaml:19:8: error: rules: must not be empty',
     ],
