@@ -3,7 +3,7 @@
 import type { z } from 'zod'
 import { nearest, type Problem, pathText } from './problem.ts'
 import type { YamlDocument } from './yaml.ts'
-import { problemsOfZod } from './zod-problems.ts'
+import { problemsOfZod, safeParse } from './zod-problems.ts'
 
 /** Tells a problem at a path of the document. */
 export type Report = (
@@ -45,11 +45,11 @@ export function shapeOfObject<Shape extends z.core.$ZodLooseShape>(
   document: YamlDocument,
   schema: z.ZodObject<Shape>,
 ): Shaped<z.output<z.ZodObject<Shape>>> {
-  const parsed = schema.safeParse(document.value)
+  const parsed = safeParse(schema, document.value)
   if (parsed.success) return { sound: parsed.data as never, problems: [] }
   const sound: Record<string, unknown> = {}
   for (const [key, child] of Object.entries(schema.shape)) {
-    const each = (child as z.ZodType).safeParse(memberOf(document.value, key))
+    const each = safeParse(child as z.ZodType, memberOf(document.value, key))
     if (each.success) sound[key] = each.data
   }
   return { sound: sound as never, problems: problemsOfZod(document, parsed.error, schema) }
@@ -61,12 +61,12 @@ export function shapeOfRecord<Entry>(
   schema: z.ZodType<Record<string, Entry>>,
   entry: z.ZodType<Entry>,
 ): Shaped<Record<string, Entry>> {
-  const parsed = schema.safeParse(document.value)
+  const parsed = safeParse(schema, document.value)
   if (parsed.success) return { sound: parsed.data, problems: [] }
   const sound: Record<string, Entry> = {}
   const { value } = document
   for (const name of typeof value === 'object' && value !== null ? Object.keys(value) : []) {
-    const each = entry.safeParse(memberOf(value, name))
+    const each = safeParse(entry, memberOf(value, name))
     if (each.success) sound[name] = each.data
   }
   return { sound, problems: problemsOfZod(document, parsed.error, schema) }

@@ -2,21 +2,42 @@
 // Must not hold any schema.
 import type { z } from 'zod'
 import { clip, nearest, type Problem, pathText } from './problem.ts'
-import type { YamlDocument } from './yaml.ts'
+import { MAX_YAML_PROBLEMS, type YamlDocument } from './yaml.ts'
 
 type Issue = z.core.$ZodIssue
 type Schema = z.core.$ZodType
 
+/** What {@link safeParse} gives. */
+export type Parsed<T> =
+  | { readonly success: true; readonly data: T }
+  | { readonly success: false; readonly error: { readonly issues: readonly Issue[] } }
+
+/** As zod's own, which runs out of stack where one collection holds more than some 100,000 faults. */
+export function safeParse<T>(schema: z.ZodType<T>, value: unknown): Parsed<T> {
+  try {
+    return schema.safeParse(value)
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    const message = 'there are too many faults to tell them'
+    return { success: false, error: { issues: [{ code: 'custom', path: [], message }] } }
+  }
+}
+
 /**
- * Gives a problem for each issue of a failed parse of the document. With the schema that failed,
- * unknown keys get a "did you mean" from the keys that it knows at that place.
+ * Gives the problems of a failed parse of the document, MAX_YAML_PROBLEMS at most. With the schema that
+ * failed, unknown keys get a "did you mean" from the keys that it knows at that place.
  */
 export function problemsOfZod(
   document: YamlDocument,
   error: { readonly issues: readonly Issue[] },
   schema?: Schema,
 ): Problem[] {
-  return error.issues.flatMap((issue) => problemsOf(document, issue, [], schema))
+  const problems: Problem[] = []
+  for (const issue of error.issues) {
+    if (problems.length >= MAX_YAML_PROBLEMS) break
+    problems.push(...problemsOf(document, issue, [], schema))
+  }
+  return problems.slice(0, MAX_YAML_PROBLEMS)
 }
 
 function problemsOf(
@@ -27,7 +48,9 @@ function problemsOf(
 ): Problem[] {
   const path = [...prefix, ...issue.path]
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => unknownKey(document, path, key, schema))
+    return issue.keys
+      .slice(0, MAX_YAML_PROBLEMS)
+      .map((key) => unknownKey(document, path, key, schema))
   }
   if (issue.code === 'invalid_union') {
     const nested = likelyBranch(issue, document, path)

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { type Problem, pathText } from '../config/problem.ts'
 import { parseYaml, type YamlDocument } from '../config/yaml.ts'
-import { problemsOfZod } from '../config/zod-problems.ts'
+import { problemsOfZod, safeParse } from '../config/zod-problems.ts'
 import type { CompileContext } from './compilation.ts'
 import { compileRuleset } from './compile.ts'
 import type { Ruleset } from './ruleset.ts'
@@ -93,7 +93,7 @@ export function loadRuleset(
       problems.push(...yaml.problems)
       continue
     }
-    const result = RuleFileSchema.safeParse(yaml.document.value)
+    const result = safeParse(RuleFileSchema, yaml.document.value)
     if (!result.success) {
       problems.push(...problemsOfZod(yaml.document, result.error, RuleFileSchema).map(sayLater))
       continue

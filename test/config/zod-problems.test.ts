@@ -4,7 +4,7 @@ import { describe, test } from 'node:test'
 import { z } from 'zod'
 import { formatProblem } from '../../src/config/problem.ts'
 import { parseYaml } from '../../src/config/yaml.ts'
-import { problemsOfZod } from '../../src/config/zod-problems.ts'
+import { problemsOfZod, safeParse } from '../../src/config/zod-problems.ts'
 
 const entry = z.strictObject({
   audience: z.string().optional(),
@@ -29,7 +29,7 @@ const schema = z.strictObject({
 const problemsIn = (text: string): string[] => {
   const parsed = parseYaml(text, 'r.yaml')
   assert.ok(parsed.ok)
-  const result = schema.safeParse(parsed.document.value)
+  const result = safeParse(schema, parsed.document.value)
   return result.success
     ? []
     : problemsOfZod(parsed.document, result.error, schema).map(formatProblem)
@@ -106,4 +106,23 @@ test('a file that is no mapping', () => {
 test('values of a file are clipped in messages', () => {
   const [line = ''] = problemsIn(block(`audience: ${'1'.repeat(300)}`))
   assert.ok(line.length < 200, line)
+})
+
+describe('more wrong than anybody reads', () => {
+  const badNames = (count: number) => {
+    const names = Array.from({ length: count }, (_, index) => `  A${index}: {}\n`)
+    return `namespace: n\nservices:\n${names.join('')}`
+  }
+  test('is told up to the cap', () => {
+    assert.equal(problemsIn(badNames(2000)).length, 500)
+    const keys = Array.from({ length: 2000 }, (_, index) => `k${index}: x`).join('\n')
+    assert.equal(problemsIn(`namespace: n\nservices: {}\n${keys}\n`).length, 500)
+  })
+  test('is said to be too much where no stack holds it', () => {
+    const lists = z.record(z.string(), z.array(z.string()))
+    const result = safeParse(lists, { a: Array<number>(300_000).fill(1) })
+    assert.deepEqual(result.success ? [] : result.error.issues.map(({ message }) => message), [
+      'there are too many faults to tell them',
+    ])
+  })
 })
