@@ -41,8 +41,8 @@ Two files belong to the platform team and differ per environment: \`sts.yaml\` a
 names. Rules belong to application teams and are the same everywhere (docs/rules.md).
 
 Both files are strict. An unknown key is an error with file, line, column and a suggestion; all problems are
-told at once; \`mesh-sts rules check\` tells them before \`mesh-sts serve\` does. Keys that decide about security
-have no default. Anchors, aliases, tags and duplicate keys are errors.
+told at once; \`mesh-sts rules check\` tells them before \`mesh-sts serve\` does, with \`--files\` also what is wrong with
+key files, key sets and certificates. Keys that decide about security have no default. Anchors, aliases, tags and duplicate keys are errors.
 
 - **duration**: a number and one of \`ms\`, \`s\`, \`m\`, \`h\`, \`d\`, such as \`5m\`.
 - **size**: a number and one of \`kB\`, \`MB\`, \`GB\`, \`TB\`, \`KiB\`, \`MiB\`, \`GiB\`, \`TiB\`, such as \`20GB\`.
@@ -55,7 +55,8 @@ Editors complete and check the files with a first line such as
 ## sts.yaml
 
 ${referenceTable(SettingsSchema)}
-Relaxations make the service weaker in one known way each; those that are on are logged at start.
+Relaxations make the service weaker in one known way each; those that are on are logged and told on
+standard error at start, and are series of the metric \`mesh_sts_relaxation\`.
 
 ## The issuers file
 

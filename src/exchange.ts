@@ -1,6 +1,7 @@
 // Owns the exchange: every request's way from the form to the answer, in reading order.
 // Must not know HTTP, files, the database or any adapter; it declares the ports that it needs.
 import { hash } from 'node:crypto'
+import { boundDenied } from './audit/bound.ts'
 import type { AuditEvent, RecordedActor, RecordedToken } from './audit/event.ts'
 import type { Client, ClientEvidence } from './clients/client.ts'
 import type { Form } from './oauth/form.ts'
@@ -48,6 +49,8 @@ export interface ExchangePorts {
   readonly record: (event: AuditEvent) => Promise<Result<void>>
   /** Counts a request that was refused before its caller was known. */
   readonly countRefusal: (failure: Failure, peer: string, now: number) => void
+  /** Told of an exception, which is a bug; the exchange is recorded and answered all the same. */
+  readonly reportBug: (error: unknown, decisionId: string) => void
   readonly observeStage: (stage: Stage, milliseconds: number) => void
   /** Monotonic milliseconds, for stages only. */
   readonly stopwatch: () => number
@@ -131,85 +134,91 @@ export async function exchange(
   // From here on every end is recorded before it is told.
   const trail: Trail = { client: client.value }
   const settle = async (result: Result<TokenResponse>): Promise<ExchangeOutcome> => {
-    const event = eventOf(decisionId, now, input, rules, trail, result)
+    const event = boundDenied(eventOf(decisionId, now, input, rules, trail, result))
     const recorded = await ports.record(event)
     timed('record')
     return { decisionId, event, result: recorded.ok ? result : recorded }
   }
 
-  const service = serviceOf(rules, client.value)
-  if (service === undefined) return settle(fail('client_unknown', 'no service has this identity'))
-  trail.service = service
+  try {
+    const service = serviceOf(rules, client.value)
+    if (service === undefined) return settle(fail('client_unknown', 'no service has this identity'))
+    trail.service = service
 
-  // 3 what it asks
-  const request = parseTokenRequest(form.value)
-  if (!request.ok) return settle(request)
-  trail.request = request.value
+    // 3 what it asks
+    const request = parseTokenRequest(form.value)
+    if (!request.ok) return settle(request)
+    trail.request = request.value
 
-  // 4 what it hands in
-  const subject = await ports.verifySubject(
-    request.value.subjectToken,
-    request.value.subjectTokenType,
-    service,
-    now,
-  )
-  timed('subject')
-  if (!subject.ok) return settle(subject)
-  trail.subject = subject.value
-  if (request.value.actorToken !== undefined) {
-    const { token, type } = request.value.actorToken
-    const actor = await ports.verifyActor(token, type, service, now)
-    timed('actor')
-    if (!actor.ok) return settle(actor)
-    trail.actor = actor.value
-  }
-
-  // 5 whether it may
-  const decision = decide(rules, {
-    caller: {
+    // 4 what it hands in
+    const subject = await ports.verifySubject(
+      request.value.subjectToken,
+      request.value.subjectTokenType,
       service,
-      id: client.value.id,
-      iss: client.value.identity.kind === 'registered' ? ports.issuer : undefined,
-    },
-    subject: {
-      issuer: subject.value.issuer,
-      iss: subject.value.iss,
-      sub: subject.value.sub,
-      scopes: subject.value.scopes,
-      act: subject.value.act,
-      mayAct: subject.value.mayAct,
-    },
-    actor: trail.actor,
-    request: {
-      audiences: request.value.audiences,
-      resources: request.value.resources,
-      scopes: request.value.scopes,
-    },
-    selfIss: ports.issuer,
-  })
-  timed('decide')
-  trail.decision = decision
-  if (!decision.allow) return settle(fail(decision.reason, decision.detail))
-
-  // 6 the tailored token
-  const minted = mint(
-    {
-      decision,
-      subject: subject.value,
-      actor: trail.actor,
-      client: client.value,
-      issuer: ports.issuer,
       now,
-      jti: ports.newTokenId(),
-    },
-    ports.sign,
-  )
-  timed('mint')
-  if (!minted.ok) return settle(minted)
-  trail.minted = minted.value
+    )
+    timed('subject')
+    if (!subject.ok) return settle(subject)
+    trail.subject = subject.value
+    if (request.value.actorToken !== undefined) {
+      const { token, type } = request.value.actorToken
+      const actor = await ports.verifyActor(token, type, service, now)
+      timed('actor')
+      if (!actor.ok) return settle(actor)
+      trail.actor = actor.value
+    }
 
-  // 7 the record, then 8 the answer
-  return settle({ ok: true, value: respond(minted.value, request.value, now) })
+    // 5 whether it may
+    const decision = decide(rules, {
+      caller: {
+        service,
+        id: client.value.id,
+        iss: client.value.identity.kind === 'registered' ? ports.issuer : undefined,
+      },
+      subject: {
+        issuer: subject.value.issuer,
+        iss: subject.value.iss,
+        sub: subject.value.sub,
+        scopes: subject.value.scopes,
+        act: subject.value.act,
+        mayAct: subject.value.mayAct,
+      },
+      actor: trail.actor,
+      request: {
+        audiences: request.value.audiences,
+        resources: request.value.resources,
+        scopes: request.value.scopes,
+      },
+      selfIss: ports.issuer,
+    })
+    timed('decide')
+    trail.decision = decision
+    if (!decision.allow) return settle(fail(decision.reason, decision.detail))
+
+    // 6 the tailored token
+    const minted = mint(
+      {
+        decision,
+        subject: subject.value,
+        actor: trail.actor,
+        client: client.value,
+        issuer: ports.issuer,
+        now,
+        jti: ports.newTokenId(),
+      },
+      ports.sign,
+    )
+    timed('mint')
+    if (!minted.ok) return settle(minted)
+    trail.minted = minted.value
+
+    // 7 the record, then 8 the answer
+    return settle({ ok: true, value: respond(minted.value, request.value, now) })
+  } catch (error) {
+    // P3: what nobody expected is recorded as well.
+    ports.reportBug(error, decisionId)
+    return settle(fail('internal_error', 'an exception; the log has it'))
+  }
 }
 
 /** The service that an authenticated client is. */
@@ -285,6 +294,7 @@ function eventOf(
       exp: minted.claims.exp,
     },
     traceId: input.traceId,
+    truncated: undefined,
   }
 }
 

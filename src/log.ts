@@ -1,21 +1,21 @@
 // Owns the operational log: pino, JSON lines on one stream that the audit's lines may share.
 // Must not be handed tokens; the redaction here is a second net (P7).
 import { pino } from 'pino'
+import { openLineWriter } from './line-writer.ts'
 import type { ServerLog } from './serve.ts'
 
-/** A log whose lines are written in batches; `close` writes what is left. */
+/** A log whose lines are written in batches; `close` writes what is left. Nothing here throws or rejects. */
 export interface ProcessLog {
   readonly log: ServerLog
   /** Writes one line as it is. */
   readonly writeLine: (line: string) => void
   readonly flush: () => void
-  readonly close: () => void
+  /** Takes a second at most; lines that could not be written by then are lost. */
+  readonly close: () => Promise<void>
+  /** Lines that were lost so far: a full disk, a reader that is gone or too slow. */
+  readonly lost: () => number
 }
 
-/** One write serves some dozens of exchanges; a crash loses log lines, never audit rows. */
-const BATCH_BYTES = 8192
-/** How long a line may wait for others. */
-const FLUSH_EVERY_MS = 250
 /** Names under which no token is logged; if one were, it would not be seen. */
 const REDACTED = [
   'subject_token',
@@ -25,9 +25,10 @@ const REDACTED = [
   'authorization',
 ]
 
-/** Opens the log on a file descriptor (1 is standard output). */
+/** Opens the log on a file descriptor (1 is standard output), which stays open. */
 export function openLog(level: string, fd: number): ProcessLog {
-  const destination = pino.destination({ fd, sync: false, minLength: BATCH_BYTES })
+  // A crash loses log lines that wait, never audit rows.
+  const writer = openLineWriter(fd)
   const logger = pino(
     {
       level,
@@ -37,18 +38,13 @@ export function openLog(level: string, fd: number): ProcessLog {
       formatters: { level: (label) => ({ level: label }) },
       redact: REDACTED,
     },
-    destination,
+    writer,
   )
-  const timer = setInterval(() => destination.flush(), FLUSH_EVERY_MS)
-  timer.unref()
   return {
     log: logger,
-    writeLine: (line) => void destination.write(`${line}\n`),
-    flush: () => destination.flush(),
-    close: () => {
-      clearInterval(timer)
-      destination.flushSync()
-      destination.end()
-    },
+    writeLine: (line) => writer.write(`${line}\n`),
+    flush: writer.flush,
+    close: writer.close,
+    lost: writer.lost,
   }
 }

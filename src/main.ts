@@ -21,6 +21,9 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit(error.code === 'EPIPE' ? 0 : EXIT_FAILED)
 })
 
+// What cannot be told must not end a server (P5), nor change an exit code.
+process.stderr.on('error', () => undefined)
+
 process.exitCode = await runCommand(process.argv.slice(2), {
   stdout: (text) => {
     process.stdout.write(text)

@@ -41,6 +41,8 @@ export interface ServerDependencies {
   /** Takes the JSON lines of the audit, where `audit.stdout` asks for them. */
   readonly writeLine: (line: string) => void
   readonly migrationsFolder: string
+  /** Lines that the log could not write, for a metric. Default: none. */
+  readonly logLinesLost?: () => number
   /** Milliseconds since the epoch; a test's clock. */
   readonly now?: () => number
   /** How long a stopping server says that it is not ready before it closes anything. Default 0. */
@@ -141,6 +143,7 @@ async function compose(
     writer,
     skewSeconds: CLOCK_SKEW_SECONDS,
     now,
+    monotonic: stopwatch,
     log,
   })
   usedAssertions.start()
@@ -170,6 +173,7 @@ async function compose(
     db,
     writer,
     now,
+    monotonic: stopwatch,
     maxAgeMs: settings.audit.retainMs,
     maxBytes: settings.audit.maxBytes,
     log,
@@ -193,6 +197,8 @@ async function compose(
     auditQueueDepth: writer.pending,
     rulesetHash: () => ruleset().hash,
     inFlight: overload.inFlight,
+    relaxations: settings.relaxations,
+    logLinesLost: dependencies.logLinesLost ?? (() => 0),
   })
 
   const newDecisionId = createDecisionIds(randomBytes)
@@ -215,6 +221,8 @@ async function compose(
       refusals.count(failure, peer, at)
       metrics.refused(failure.reason)
     },
+    reportBug: (error, decisionId) =>
+      log.error({ err: error, decision_id: decisionId }, 'exchange failed: this is a bug'),
     observeStage: metrics.stage,
     stopwatch,
   }

@@ -52,6 +52,8 @@ export interface AuditEvent {
       }
     | undefined
   readonly traceId: string | undefined
+  /** What was left out of which list; undefined where everything is there, as it always is of a grant. */
+  readonly truncated: readonly string[] | undefined
 }
 
 /** What is kept of an actor token. */

@@ -39,6 +39,7 @@ export function toJsonLine(event: AuditEvent): string {
     rule: event.rule,
     issued: event.issued && writeIssued(event.issued),
     trace_id: event.traceId,
+    truncated: event.truncated,
   })
 }
 
@@ -111,6 +112,7 @@ interface JsonRecord {
   readonly rule?: string
   readonly issued?: JsonIssued
   readonly trace_id?: string
+  readonly truncated?: readonly string[]
 }
 
 interface JsonActor {
@@ -159,6 +161,7 @@ export function fromJsonLine(text: string): AuditEvent {
     rule: record.rule,
     issued: record.issued && readIssued(record.issued),
     traceId: record.trace_id,
+    truncated: record.truncated,
   }
 }
 

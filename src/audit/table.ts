@@ -16,6 +16,8 @@ interface Column {
   readonly max: number
   /** Which part of a text that is too long says the most. */
   readonly keep: 'start' | 'end'
+  /** What people look for and copy: never shortened. */
+  readonly whole?: true
 }
 
 /** `2026-11-23T10:15:30.123Z`: to the second it tells enough, the id tells the rest. */
@@ -31,7 +33,14 @@ const COLUMNS: readonly Column[] = [
     keep: 'start',
   },
   { title: 'OUTCOME', text: (event) => event.outcome, min: 7, max: 7, keep: 'start' },
-  { title: 'REASON', text: (event) => event.reason ?? '', min: 8, max: 40, keep: 'start' },
+  {
+    title: 'REASON',
+    text: (event) => event.reason ?? '',
+    min: 8,
+    max: 64,
+    keep: 'start',
+    whole: true,
+  },
   {
     title: 'CALLER',
     text: ({ caller }) => caller.service ?? caller.id,
@@ -48,13 +57,13 @@ const COLUMNS: readonly Column[] = [
     max: 60,
     keep: 'start',
   },
-  // The end of an id is random: ids of one second differ there.
   {
     title: 'DECISION',
     text: (event) => event.decisionId,
-    min: 9,
+    min: UUID_CHARACTERS,
     max: UUID_CHARACTERS,
     keep: 'end',
+    whole: true,
   },
 ]
 
@@ -64,11 +73,10 @@ const RED = '\u001b[31m'
 const GREEN = '\u001b[32m'
 const PLAIN = '\u001b[39m'
 const OUTCOME_COLUMN = 1
-const DECISION_COLUMN = COLUMNS.length - 1
 
 /**
  * The table's lines: a heading, then one line an event. Columns shrink to fit the width, the widest
- * first, and the decision id, which people copy, last; below the sum of their least widths the lines are cut by the terminal.
+ * first, never the reason and the decision id; below the sum of their least widths lines are longer than the terminal.
  */
 export function renderAuditTable(
   events: readonly AuditEvent[],
@@ -130,11 +138,10 @@ function fit(rows: readonly (readonly string[])[], width: number): readonly numb
 
 function widestThatShrinks(widths: readonly number[]): number | undefined {
   let found: number | undefined
-  for (const [at, { min }] of COLUMNS.entries()) {
+  for (const [at, { min, whole }] of COLUMNS.entries()) {
     const width = widths[at] ?? 0
-    if (width <= min) continue
-    const isWider = found === undefined || width > (widths[found] ?? 0)
-    if (isWider && (at !== DECISION_COLUMN || found === undefined)) found = at
+    if (width <= min || whole === true) continue
+    if (found === undefined || width > (widths[found] ?? 0)) found = at
   }
   return found
 }

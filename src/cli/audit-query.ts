@@ -69,7 +69,9 @@ function printTable(db: Database, filters: AuditFilters, io: CliIo): number {
     return EXIT_OK
   }
   const color = io.isTty && io.env.NO_COLOR === undefined
-  io.stdout(`${renderAuditTable(events, { width: io.columns, color }).join('\n')}\n`)
+  // What is piped into a file or a filter is not shortened.
+  const width = io.isTty ? io.columns : Number.POSITIVE_INFINITY
+  io.stdout(`${renderAuditTable(events, { width, color }).join('\n')}\n`)
   if (events.length === limit) io.stderr(`the first ${limit}; there may be more (--limit)\n`)
   return EXIT_OK
 }

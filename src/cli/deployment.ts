@@ -38,6 +38,7 @@ export function loadRules(settings: Settings, paths = settings.rules): LoadedRul
     issuers: settings.issuers.map(({ name }) => name),
     algorithms: settings.keys.algorithms,
     selfIss: settings.issuer,
+    ownIdentity: settings.clientAuth.xfcc?.self,
     parseDuration,
   })
   const all = [...problems, ...rules.problems]

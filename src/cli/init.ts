@@ -8,7 +8,7 @@ import type { Settings } from '../config/settings.ts'
 import { writeEncryptionKeyFile } from '../keys/encryption-key-files.ts'
 import type { KeyOutcome } from '../keys/key-outcome.ts'
 import { initKeys, type KeyChanges } from '../keys/operations.ts'
-import { openDatabase } from '../store/database.ts'
+import { findLeftover, leftoverExists, openDatabase } from '../store/database.ts'
 import { migrate } from '../store/migrations.ts'
 import { CONFIG_OPTION, defineCommand, JSON_OPTION } from './command.ts'
 import {
@@ -60,7 +60,7 @@ export const init = defineCommand(
         signingKeys: made.value.created,
       }
       if (isJson) printJson(io, result)
-      else io.stdout(report(result))
+      else io.stdout(report(result, settings.configFile))
       return EXIT_OK
     })
   },
@@ -75,9 +75,11 @@ function findObstacle(
   if (existsSync(sqlite)) {
     return {
       problem: 'database_exists',
-      message: `there is a database at ${sqlite} already: init makes only new ones`,
+      message: `there is a database at ${sqlite} already: init makes only new ones; to make one move it and its -wal and -shm files away together`,
     }
   }
+  const leftover = findLeftover(sqlite)
+  if (leftover !== undefined) return leftoverExists(leftover)
   if (makesKeyFile && existsSync(currentKeyFile(settings))) {
     return {
       problem: 'encryption_key_exists',
@@ -118,11 +120,14 @@ async function makeDatabase(settings: Settings, io: CliIo): Promise<KeyOutcome<K
   }
 }
 
-function report(result: {
-  readonly database: string
-  readonly encryptionKey: { readonly id: string; readonly file: string; readonly made: boolean }
-  readonly signingKeys: readonly string[]
-}): string {
+function report(
+  result: {
+    readonly database: string
+    readonly encryptionKey: { readonly id: string; readonly file: string; readonly made: boolean }
+    readonly signingKeys: readonly string[]
+  },
+  config: string,
+): string {
   const { database, encryptionKey, signingKeys } = result
   const keyFile = `key-encryption key ${encryptionKey.id}  ${encryptionKey.file}`
   return [
@@ -133,8 +138,8 @@ function report(result: {
     '',
     'Next:',
     `  1. Keep a copy of ${encryptionKey.file} apart from backups of the database: without it they are worthless.`,
-    '  2. mesh-sts rules check',
-    '  3. mesh-sts serve',
+    `  2. mesh-sts rules check --files --config ${config}`,
+    `  3. mesh-sts serve --config ${config}`,
     '',
   ].join('\n')
 }

@@ -3,9 +3,10 @@
 import { resolve } from 'node:path'
 import { keyPolicyOf } from '../compose/key-policy.ts'
 import { formatDuration } from '../config/duration.ts'
-import { markRestored } from '../keys/operations.ts'
+import { markRestored, onlyVerifies } from '../keys/operations.ts'
 import { restoreDatabase } from '../store/backup.ts'
 import { migrate } from '../store/migrations.ts'
+import { StoreError } from '../store/store-error.ts'
 import { CONFIG_OPTION, defineCommand, JSON_OPTION, UsageError } from './command.ts'
 import { migrationsFolder, readSettings, withStoreErrors } from './configured.ts'
 import { EXIT_FAILED, EXIT_OK, printJson } from './io.ts'
@@ -36,6 +37,13 @@ export const restore = defineCommand(
         prepare: (db) => {
           migrate(db, migrationsFolder(io), io.now())
           verifying = markRestored(db, keyPolicyOf(settings), io.now())
+        },
+        check: (db) => {
+          if (onlyVerifies(db)) return
+          throw new StoreError(
+            'database_damaged',
+            'keys of the restored database could sign again: nothing was restored',
+          )
         },
       })
       const { sqlite } = settings.store

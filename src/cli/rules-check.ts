@@ -6,7 +6,7 @@ import { CONFIG_OPTION, defineCommand, JSON_OPTION } from './command.ts'
 import { configFileOf, tellProblems } from './configured.ts'
 import { loadDeployment } from './deployment.ts'
 import { type CliIo, EXIT_FAILED, EXIT_OK, printJson } from './io.ts'
-import { checkFilesOfRules } from './referenced-files.ts'
+import { checkFilesOfRules, checkReferencedFiles } from './referenced-files.ts'
 
 /** `mesh-sts rules check` */
 export const rulesCheck = defineCommand(
@@ -14,14 +14,26 @@ export const rulesCheck = defineCommand(
     name: 'rules check',
     summary: 'Check the configuration, the issuers file and the rules, as serve reads them.',
     details: [
-      'Prints every problem with file, line and column. Exits with 1 where one is an error.',
+      'Prints every problem with file, line and column. Exits with 1 where one is an error.\n' +
+        'Where rules are reviewed the secrets of a deployment are not there: --files is for where it runs.',
     ],
-    options: { config: CONFIG_OPTION, json: JSON_OPTION },
+    options: {
+      config: CONFIG_OPTION,
+      files: {
+        help: 'Also read the files that the configuration names: keys, key sets, certificates.',
+      },
+      json: JSON_OPTION,
+    },
   },
   async (args, io) => {
     const configFile = configFileOf(args.text('config'), io)
     const { settings, ruleset, files, problems: found } = loadDeployment(configFile, io.env)
-    const missing = ruleset === undefined ? [] : checkFilesOfRules(ruleset)
+    const missing =
+      settings === undefined || ruleset === undefined
+        ? []
+        : args.has('files')
+          ? checkReferencedFiles(settings, ruleset)
+          : checkFilesOfRules(ruleset)
     const problems = [...found, ...missing]
     const summary = {
       ok: ruleset !== undefined && missing.length === 0,

@@ -38,12 +38,15 @@ export const serve = defineCommand(
       io.stderr('mesh-sts: not started: the configuration has errors\n')
       return EXIT_FAILED
     }
+    // A log at level error would hide them.
+    for (const name of settings.relaxations) io.stderr(`mesh-sts: relaxation is on: ${name}\n`)
     const output = openLog(settings.log.level, STDOUT)
     try {
       const server = await startServer(settings, {
         ruleset,
         log: output.log,
         writeLine: output.writeLine,
+        logLinesLost: output.lost,
         migrationsFolder: join(io.packageFolder, 'migrations'),
         settleMs: io.isTty ? SETTLE_TTY_MS : SETTLE_MS,
       })
@@ -56,7 +59,9 @@ export const serve = defineCommand(
       io.stderr(`mesh-sts: not started: ${error.message}\n`)
       return EXIT_FAILED
     } finally {
-      output.close()
+      await output.close()
+      const lost = output.lost()
+      if (lost > 0) io.stderr(`mesh-sts: ${lost} log lines could not be written\n`)
     }
   },
 )

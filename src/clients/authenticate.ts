@@ -11,6 +11,7 @@ import { createKubernetes, type KubernetesOptions } from './kubernetes.ts'
 import { createMtls, type MtlsOptions } from './mtls.ts'
 import { canonicalAddress } from './peer-address.ts'
 import { createPrivateKeyJwt, type PrivateKeyJwtOptions } from './private-key-jwt.ts'
+import { createProvedAssertions, type ProvedAssertions } from './proved-assertions.ts'
 import type { RateLimit } from './rate-limit.ts'
 import type { SpiffeId } from './spiffe-id.ts'
 import { createXfcc, type XfccOptions } from './xfcc.ts'
@@ -28,6 +29,16 @@ export interface ClientAuthenticatorOptions {
    * server asked. It must let through what an identity may do afterwards.
    */
   readonly attempts?: RateLimit
+  /**
+   * Allowance of a peer as a whole, taken where a name's own is used up: peers that share an address
+   * cannot lock one of them out by its name alone. It bounds what that lets through.
+   */
+  readonly peerAttempts?: RateLimit
+  /**
+   * Allowance of each assertion that proved its holder before, instead of the two above: nobody who
+   * does not hold the assertion can use it up. Never for assertions of single use.
+   */
+  readonly provedAttempts?: RateLimit
 }
 
 /** Gives the caller, or a `client_…` reason. `now` in milliseconds. */
@@ -36,6 +47,8 @@ export type AuthenticateClient = (evidence: ClientEvidence, now: number) => Prom
 const NO_METHODS: ReadonlySet<ClientAuthMethod> = new Set()
 /** An unverified `sub` is no reason to keep much: longer ones share a bucket. */
 const MAX_ATTEMPT_KEY_CHARACTERS = 512
+/** About 2 MB of hashes; each active workload presents one assertion until it is renewed. */
+const MAX_PROVED_ASSERTIONS = 16_384
 
 /**
  * Makes the authenticator. Throws where a listener takes a method that has no options, or takes both
@@ -44,6 +57,7 @@ const MAX_ATTEMPT_KEY_CHARACTERS = 512
 export function createClientAuthenticator(options: ClientAuthenticatorOptions): AuthenticateClient {
   const methods = createMethods(options)
   checkListeners(options.methodsByListener, methods)
+  const proved = createProvedAssertions(MAX_PROVED_ASSERTIONS)
 
   return async (evidence, now) => {
     const enabled = options.methodsByListener.get(evidence.listener) ?? NO_METHODS
@@ -59,7 +73,7 @@ export function createClientAuthenticator(options: ClientAuthenticatorOptions): 
     }
     return clientAssertion === undefined
       ? fromConnection(context)
-      : fromAssertion(clientAssertion, context, options)
+      : fromAssertion(clientAssertion, context, options, proved)
   }
 }
 
@@ -125,6 +139,16 @@ async function connectionIdentity({
   return undefined
 }
 
+/**
+ * Whom a pinned proxy vouches for on a listener that takes no `xfcc`: told apart for allowances only, not
+ * recorded. Not to be asked where the listener ends mesh TLS itself: there the header is the sender's own,
+ * and the connection has said who it is, or that it is nobody.
+ */
+function vouchedIdentity({ methods, evidence }: Context): ConnectionIdentity | undefined {
+  if (methods.xfcc === undefined) return undefined
+  return { method: 'xfcc', id: methods.xfcc(evidence) }
+}
+
 async function fromConnection(context: Context): Promise<Result<Client>> {
   const { evidence } = context
   const identity = await connectionIdentity(context)
@@ -141,6 +165,7 @@ async function fromAssertion(
   assertion: string,
   context: Context,
   options: ClientAuthenticatorOptions,
+  proved: ProvedAssertions,
 ): Promise<Result<Client>> {
   const { enabled, evidence, now } = context
   const kinds = assertionMethods(evidence.parameters.clientAssertionType)
@@ -150,11 +175,34 @@ async function fromAssertion(
   const jwt = parseCompactJwt(assertion)
   if (!jwt.ok) return assertionFailure(jwt)
 
-  const peer = peerOf(evidence, await connectionIdentity(context))
-  const attempt = options.attempts?.take(attemptKey(jwt.value), now, peer)
-  if (attempt?.ok === false) return attempt
+  const identity = await connectionIdentity(context)
+  const peer = peerOf(evidence, identity)
+  const group = peerOf(evidence, identity ?? vouchedIdentity(context))
   const method = second === undefined ? first : bearerMethod(jwt.value, options.kubernetes?.issuer)
-  return verifyAssertion(method, jwt.value, peer, context)
+  const attempt = admitAttempt(jwt.value, group, now, options, proved)
+  if (!attempt.ok) return attempt
+  const client = await verifyAssertion(method, jwt.value, peer, context)
+  // What is used once is worth nothing afterwards, so it earns no allowance of its own.
+  if (client.ok && method !== 'private_key_jwt') proved.add(jwt.value.hash)
+  return client
+}
+
+const ADMITTED = ok(undefined)
+
+/** Takes from the first allowance that nobody else can have used up; before anything is verified. */
+function admitAttempt(
+  jwt: UnverifiedJwt,
+  group: string,
+  now: number,
+  options: ClientAuthenticatorOptions,
+  proved: ProvedAssertions,
+): Result<void> {
+  const { attempts, peerAttempts, provedAttempts } = options
+  if (provedAttempts !== undefined && proved.has(jwt.hash)) {
+    return provedAttempts.take(jwt.hash, now)
+  }
+  const named = attempts?.take(attemptKey(jwt), now, group) ?? ADMITTED
+  return named.ok || peerAttempts === undefined ? named : peerAttempts.take(group, now)
 }
 
 /** The methods that an assertion type can mean (RFC 7523 §2.2, draft-ietf-oauth-spiffe-client-auth). */

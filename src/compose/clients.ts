@@ -22,6 +22,8 @@ export const CLOCK_SKEW_SECONDS = 30
 
 /** Assertion attempts of one peer under one name, as a multiple of what an identity may exchange. */
 const ATTEMPTS_PER_EXCHANGE = 2
+/** Further attempts of one peer under all names; many callers may share its address. */
+const PEER_ATTEMPTS_PER_EXCHANGE = 20
 
 export interface ClientsContext extends KeySourceContext {
   readonly verifier: SignatureVerifier
@@ -36,10 +38,9 @@ export function composeClients(settings: Settings, context: ClientsContext): Aut
   const shared = { verifier, skewSeconds: CLOCK_SKEW_SECONDS }
   const options: ClientAuthenticatorOptions = {
     methodsByListener: methodsByListener(settings),
-    attempts: createRateLimit({
-      perSecond: limits.perCallerPerSecond * ATTEMPTS_PER_EXCHANGE,
-      burst: limits.burst * ATTEMPTS_PER_EXCHANGE,
-    }),
+    attempts: allowance(limits, ATTEMPTS_PER_EXCHANGE),
+    peerAttempts: allowance(limits, PEER_ATTEMPTS_PER_EXCHANGE),
+    provedAttempts: allowance(limits, ATTEMPTS_PER_EXCHANGE),
     ...(clientAuth.xfcc && {
       xfcc: { ...clientAuth.xfcc, trustDomains: new Set(settings.trustDomains) },
     }),
@@ -61,6 +62,9 @@ export function composeClients(settings: Settings, context: ClientsContext): Aut
   }
   return createClientAuthenticator(options)
 }
+
+const allowance = ({ perCallerPerSecond, burst }: Settings['limits'], multiple: number) =>
+  createRateLimit({ perSecond: perCallerPerSecond * multiple, burst: burst * multiple })
 
 function methodsByListener({
   listeners,

@@ -30,7 +30,7 @@ const CHECK_TIMEOUT_MS = 800
 const NO_STORE = { 'cache-control': 'no-store' }
 const JSON_HEADERS = { ...NO_STORE, 'content-type': 'application/json' }
 const PATHS = new Set(['/livez', '/readyz', '/metrics'])
-const LIMITS: ServerLimits = { ...SERVER_LIMITS, keepAliveTimeoutMs: 75_000, maxConnections: 256 }
+const LIMITS: ServerLimits = { ...SERVER_LIMITS, maxConnections: 256 }
 
 /**
  * Builds the admin listener; the caller may add routes, then calls `listen` and `close`.

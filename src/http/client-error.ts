@@ -25,6 +25,17 @@ export function answerClientErrors(
   const turns = new WeakMap<Duplex, Turn>()
   const refused = new WeakSet<Socket>()
 
+  /** RFC 9112 §9.3.2: in the order of the requests. */
+  const answerInTurn = (reason: Reason, socket: Socket): void => {
+    const answer = () => {
+      if (socket.writable) end(socket, refuse(reason, socket))
+    }
+    const first = unfinished(turns.get(socket))
+    if (first === undefined) answer()
+    else if (first === 'answered') end(socket, '')
+    else first.once('close', answer)
+  }
+
   server.prependListener('request', (request, response) => {
     const last = turns.get(request.socket)?.response
     const after = last === undefined || last.writableFinished ? undefined : last
@@ -34,7 +45,9 @@ export function answerClientErrors(
   server.on('checkExpectation', (request, response) => server.emit('request', request, response))
   server.on('connect', (_request, socket: Socket) => {
     socket.on('error', () => socket.destroy())
-    end(socket, refuse('request_method_not_allowed', socket))
+    // Node has let go of the connection: what still comes is discarded here.
+    socket.resume()
+    answerInTurn('request_method_not_allowed', socket)
   })
 
   return (error, socket) => {
@@ -46,13 +59,7 @@ export function answerClientErrors(
     }
     // What follows on this connection fails too and says nothing new.
     refused.add(socket)
-    const answer = () => {
-      if (socket.writable) end(socket, refuse(reason, socket))
-    }
-    const first = unfinished(turns.get(socket))
-    if (first === undefined) answer()
-    else if (first === 'answered') end(socket, '')
-    else first.once('close', answer)
+    answerInTurn(reason, socket)
   }
 }
 

@@ -19,6 +19,10 @@ export interface MetricsSources {
   readonly auditQueueDepth: () => number
   readonly rulesetHash: () => string
   readonly inFlight: () => number
+  /** Those that are on, by the names that the settings' schema closes. */
+  readonly relaxations: readonly string[]
+  /** Log lines that could not be written since the start. */
+  readonly logLinesLost: () => number
 }
 
 export interface Metrics {
@@ -76,6 +80,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
     registers,
   })
   registerGauges(registers, sources)
+  registerWarnings(registers, sources)
 
   startAtZero(exchanges, refusals, jwksAnswers, stageDurations)
 
@@ -178,6 +183,26 @@ function registerGauges(registers: Registry[], sources: MetricsSources): void {
     collect() {
       this.reset()
       this.set({ hash: sources.rulesetHash() }, 1)
+    },
+  })
+}
+
+/** What weakens a deployment or hides what happens in it, whatever its log's level is. */
+function registerWarnings(registers: Registry[], sources: MetricsSources): void {
+  const relaxations = new Gauge({
+    name: 'mesh_sts_relaxation',
+    help: 'Always 1; one series for each relaxation that is on',
+    labelNames: ['name'],
+    registers,
+  })
+  for (const name of sources.relaxations) relaxations.set({ name }, 1)
+  new Counter({
+    name: 'mesh_sts_log_lines_lost_total',
+    help: 'Log lines that could not be written: the disk is full, or the reader gone or too slow',
+    registers,
+    collect() {
+      this.reset()
+      this.inc(sources.logLinesLost())
     },
   })
 }

@@ -49,9 +49,6 @@ const METADATA_MAX_AGE_SECONDS = 300
 /** The first set takes a store and a key; istiod asks again after a second by itself. */
 const RETRY_AFTER_SECONDS = 2
 
-/** A public listener has many short-lived readers and no pool in front. */
-const LIMITS: ServerLimits = { ...SERVER_LIMITS, keepAliveTimeoutMs: 75_000 }
-
 /** Builds the public listener; the caller calls `listen` and `close`. */
 export function buildPublicListener(options: PublicListenerOptions): FastifyInstance {
   const app = fastify({
@@ -59,7 +56,7 @@ export function buildPublicListener(options: PublicListenerOptions): FastifyInst
     // P5: the key set is served for as long as the process lives.
     return503OnClosing: false,
     serverFactory: (handler) =>
-      createServer(handler, { ...LIMITS, ...options.limits }, options.tls),
+      createServer(handler, { ...SERVER_LIMITS, ...options.limits }, options.tls),
     frameworkErrors: (_error, _request, reply) => {
       writePlainRefusal(reply.raw, 'unreadable')
     },

@@ -12,7 +12,7 @@ import { evidenceOf, type IdentityHeaders, peerAddressOf, readIdentityHeaders } 
 import { createExchangeLog, type ListenerLog } from './exchange-log.ts'
 import { challengeSchemeOf, refusalText, writeRefusal, writeToken } from './oauth-answer.ts'
 import type { OverloadGuard } from './overload.ts'
-import { createServer, SERVER_LIMITS, type ServerLimits } from './server.ts'
+import { createServer, SERVER_LIMITS, type ServerLimits, SIDECAR_KEEP_ALIVE_MS } from './server.ts'
 import { traceIdOf } from './trace-parent.ts'
 
 /**
@@ -23,6 +23,8 @@ export type Phase = 'serving' | 'draining' | 'closing'
 
 /** Three tokens of 8 KiB and their names; more is nobody's exchange. */
 export const BODY_LIMIT_BYTES = 32 * 1024
+
+const PATH = '/token'
 
 export interface TokenListenerOptions {
   /** The listener's name: decides which client authentication counts (sts.yaml, listeners). */
@@ -38,7 +40,10 @@ export interface TokenListenerOptions {
   readonly log: ListenerLog
   /** Monotonic milliseconds. */
   readonly stopwatch: () => number
-  /** Makes this listener end TLS itself; see createServer. */
+  /**
+   * Makes this listener end TLS itself; see createServer. Without it a sidecar is in front, which
+   * pools connections of many callers; with it each connection is one caller's.
+   */
   readonly tls?: TlsOptions
   readonly limits?: Partial<ServerLimits>
 }
@@ -48,6 +53,12 @@ export function buildTokenListener(options: TokenListenerOptions): FastifyInstan
   const { name, phase, stopwatch } = options
   const exchangeLog = createExchangeLog(options.log, stopwatch)
   const leave = () => phase() !== 'serving'
+  const behindSidecar = options.tls === undefined
+  const limits: ServerLimits = {
+    ...SERVER_LIMITS,
+    ...(behindSidecar ? { keepAliveTimeoutMs: SIDECAR_KEEP_ALIVE_MS } : {}),
+    ...options.limits,
+  }
 
   /** Answers, counts and logs what never reaches `exchange`. */
   const refuse = (
@@ -84,10 +95,13 @@ export function buildTokenListener(options: TokenListenerOptions): FastifyInstan
       const outcome = await options.exchange(input)
       const { decisionId, result } = outcome
       const scheme = challengeSchemeOf(input.evidence.authorizationLines[0])
-      const context = { decisionId, scheme, close: leave() }
+      const status = result.ok ? 200 : WIRE[result.reason].status
+      // P5: a stranger keeps no connection; behind a sidecar it is not the stranger's.
+      const close = leave() || (status === 401 && !behindSidecar)
+      const context = { decisionId, scheme, close }
       if (result.ok) writeToken(response, result.value, context)
       else writeRefusal(response, result, context)
-      const facts = factsOf(result.ok ? 200 : WIRE[result.reason].status)
+      const facts = factsOf(status)
       options.observe(outcome, facts.durationMs / 1000)
       exchangeLog.exchange(outcome, facts)
     } catch (error) {
@@ -128,8 +142,7 @@ export function buildTokenListener(options: TokenListenerOptions): FastifyInstan
     bodyLimit: BODY_LIMIT_BYTES,
     // Its answer would not be ours; `phase` says the same.
     return503OnClosing: false,
-    serverFactory: (handler) =>
-      createServer(handler, { ...SERVER_LIMITS, ...options.limits }, options.tls),
+    serverFactory: (handler) => createServer(handler, limits, options.tls),
     // A path that cannot be decoded fails before any route or hook.
     frameworkErrors: (_error, request, reply) => {
       refuse('request_unreadable', request.raw, reply.raw, stopwatch())
@@ -149,14 +162,15 @@ export function buildTokenListener(options: TokenListenerOptions): FastifyInstan
   app.removeAllContentTypeParsers()
   app.register(formbody, { parser: (text) => text as unknown as Record<string, unknown> })
 
-  app.post('/token', (request, reply) => answerToken(request.raw, reply.raw, request.body))
+  app.post(PATH, (request, reply) => answerToken(request.raw, reply.raw, request.body))
   app.setNotFoundHandler((request, reply) => {
     refuse(misdirected(request.raw), request.raw, reply.raw, stopwatch())
   })
   app.setErrorHandler((error: FastifyError, request, reply) => {
     // The body broke off: its sender is gone, or client-error.ts has answered.
     if (request.raw.socket.writable === false) return
-    const reason = request.is404 ? misdirected(request.raw) : reasonOf(error)
+    const lost = request.is404 || pathOf(request.raw) !== PATH
+    const reason = lost ? misdirected(request.raw) : reasonOf(error)
     refuse(reason, request.raw, reply.raw, stopwatch())
     if (reason === 'internal_error') options.log.error({ err: error }, 'request failed')
   })
@@ -165,6 +179,8 @@ export function buildTokenListener(options: TokenListenerOptions): FastifyInstan
 
 /** Refuses what no exchange may have, before the form is parsed. */
 function checkRequest(request: IncomingMessage): Result<IdentityHeaders> {
+  // The router decodes, so `/%74oken` gets here; what guards the path in front of us may not.
+  if (pathOf(request) !== PATH) return fail('request_not_found')
   // OA-10: whatever it is, it does not belong into a URL, and proxies log URLs.
   if (!WITHOUT_QUERY.test(request.url ?? '')) return fail('request_parameter_in_query')
   if (!isPlainUtf8Form(request)) return fail('request_media_type')
@@ -186,10 +202,14 @@ function isPlainUtf8Form(request: IncomingMessage): boolean {
 
 /** There is one path; whoever asks it otherwise than by POST is told so. */
 function misdirected(request: IncomingMessage): Reason {
-  const path = /^(?:[a-z][a-z0-9+.-]*:\/\/[^/?#]*)?([^?#]*)/i.exec(request.url ?? '')?.[1]
-  return path === '/token' && request.method !== 'POST'
+  return pathOf(request) === PATH && request.method !== 'POST'
     ? 'request_method_not_allowed'
     : 'request_not_found'
+}
+
+/** The path as sent, escapes and all; of the absolute form too (RFC 9112 §3.2.2). */
+function pathOf({ url = '' }: IncomingMessage): string | undefined {
+  return url === PATH ? PATH : /^(?:[a-z][a-z0-9+.-]*:\/\/[^/?#]*)?([^?#]*)/i.exec(url)?.[1]
 }
 
 /** Fastify's own errors, by code: whatever a sender causes is a refusal, never a 500. */

@@ -63,10 +63,15 @@ export function jwksUrlSource(options: JwksUrlOptions): ClosableKeySource {
   let inFlight: Promise<KeySet | KeySourceOutage> | undefined
 
   function load(): Promise<KeySet | KeySourceOutage> {
-    inFlight ??= fetchKeySet(options, limits.timeoutMs, closing.signal).then((fetched) => {
-      inFlight = undefined
-      return 'unusable' in fetched ? failed(fetched.unusable) : loaded(fetched)
-    })
+    inFlight ??= fetchKeySet(options, limits.timeoutMs, closing.signal)
+      .then((fetched) => ('unusable' in fetched ? failed(fetched.unusable) : loaded(fetched)))
+      // A bug of ours or of a library: it must cost neither this source nor, as nobody may wait, the process.
+      .catch((error: unknown) =>
+        failed(`unexpected ${error instanceof Error ? error.name : 'failure'}`),
+      )
+      .finally(() => {
+        inFlight = undefined
+      })
     return inFlight
   }
 

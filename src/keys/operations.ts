@@ -157,6 +157,11 @@ export function markRestored(db: Database, policy: KeyPolicy, now: number): numb
   return count
 }
 
+/** Whether no key signs, or ever will: what {@link markRestored} promises of a restored database. */
+export function onlyVerifies(db: Database): boolean {
+  return readKeys(db).keys.every(({ record }) => ['retiring', 'gone'].includes(record.state))
+}
+
 function nextStepAt(key: KeyRecord, policy: KeyPolicy): number {
   switch (key.state) {
     case 'next':

@@ -12,6 +12,8 @@ export interface CompileContext {
   readonly algorithms: readonly SigningAlgorithm[]
   /** This deployment's issuer URL: no service may have it as audience. */
   readonly selfIss: string
+  /** This deployment's own SPIFFE ID, where it has one: no service may be it. */
+  readonly ownIdentity?: string | undefined
   /** `5m` → milliseconds, or undefined. */
   readonly parseDuration: (text: string) => number | undefined
   /** Absolute path of a file named in rule file `file`. */

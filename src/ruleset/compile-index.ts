@@ -1,8 +1,13 @@
 // Owns the look-ups of a compiled ruleset, and what would make one ambiguous: look-alikes, shared identities.
 // Must not know rules.
 import type { Compilation, CompileContext, Draft } from './compilation.ts'
-import { createIdentityIndex, type IdentityIndex, parseIdentityPattern } from './identity.ts'
-import { envoyAudience, skeleton } from './names.ts'
+import {
+  createIdentityIndex,
+  type IdentityIndex,
+  type IdentityPattern,
+  parseIdentityPattern,
+} from './identity.ts'
+import { envoyAudience, readAudience, skeleton } from './names.ts'
 import type { Ruleset, Service } from './ruleset.ts'
 
 /** Names that a reader takes for one another, such as `pay1` and `payl`. */
@@ -28,7 +33,7 @@ export function indexTargets(
     const service = services.get(draft.name)
     if (service === undefined) continue
     const path = draft.entry.audience === undefined ? [] : ['audience']
-    const form = skeleton(envoyAudience(service.audience))
+    const form = readAudience(service.audience)
     const other = seen.get(form)
     if (other === undefined) seen.set(form, service)
     else {
@@ -65,7 +70,7 @@ function addIdentity(
   index: IdentityIndex<Service>,
   text: string,
   service: Service,
-  { trustDomains }: CompileContext,
+  { trustDomains, ownIdentity }: CompileContext,
 ): string | undefined {
   const pattern = parseIdentityPattern(text)
   if (pattern === undefined) {
@@ -74,10 +79,21 @@ function addIdentity(
   if (!trustDomains.includes(pattern.trustDomain)) {
     return `trust domain ${pattern.trustDomain} is not in trust_domains (${trustDomains.join(', ')})`
   }
+  if (ownIdentity !== undefined && covers(pattern, ownIdentity)) {
+    return `identity ${text} is this deployment's own (client_auth.xfcc.self)`
+  }
   const met = index.add(pattern, service)
   return met === undefined || met === service
     ? undefined
     : `identity ${text} also belongs to ${met.name}`
+}
+
+function covers(pattern: IdentityPattern, id: string): boolean {
+  const own = parseIdentityPattern(id)
+  if (own === undefined) return false
+  const one = createIdentityIndex<true>()
+  one.add(pattern, true)
+  return one.add(own, true) !== undefined
 }
 
 function identityPath({ entry: { identity } }: Draft, at: number): (string | number)[] {

@@ -20,6 +20,10 @@ export function envoyAudience(audience: string): string {
   return rest.endsWith('/') ? rest.slice(0, -1) : rest
 }
 
+/** What a reader, or software that normalises URIs, takes an audience for: no scheme, case or default port. */
+export const readAudience = (audience: string): string =>
+  skeleton(envoyAudience(audience.toLowerCase()).replace(/:(?:80|443)(?=\/|$)/, ''))
+
 const LOOK_ALIKES: readonly (readonly [string, string])[] = [
   ['0', 'o'],
   ['1', 'l'],

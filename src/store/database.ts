@@ -11,6 +11,9 @@ export type Database = BetterSqlite.Database
 /** Longer than any transaction of this program, shorter than a caller waits. */
 const BUSY_TIMEOUT_MS = 5000
 
+/** What SQLite keeps beside a database, and replays into whatever file has its name. */
+const BESIDE = ['-wal', '-shm', '-journal'] as const
+
 /** Only the owner may read it: it holds (encrypted) private keys and the audit. */
 const FILE_MODE = 0o600
 
@@ -31,7 +34,7 @@ export interface OpenOptions {
  * Opens the database at `path`: WAL, every commit synced to disk (P3), foreign keys enforced, functions
  * in the schema not trusted.
  * Throws StoreError `database_missing`, so that a lost volume is an error and never an empty new
- * database, or `database_unreadable`.
+ * database, `database_exists` where a new one would meet the log of an old one, or `database_unreadable`.
  */
 export function openDatabase(path: string, options: OpenOptions = {}): Database {
   const { readonly = false, create = false, busyTimeoutMs = BUSY_TIMEOUT_MS } = options
@@ -43,6 +46,9 @@ export function openDatabase(path: string, options: OpenOptions = {}): Database 
           '"mesh-sts restore", or make a new one with "mesh-sts init"',
       )
     }
+    const leftover = findLeftover(path)
+    // Where the database is there by now, another process was faster and these are its files.
+    if (leftover !== undefined && !existsSync(path)) throw leftoverExists(leftover)
     createFile(path)
   }
   let db: Database | undefined
@@ -65,6 +71,20 @@ export function openDatabase(path: string, options: OpenOptions = {}): Database 
       },
     )
   }
+}
+
+/** The first file of another database that is in the way of a new one at `path`. */
+export function findLeftover(path: string): string | undefined {
+  return BESIDE.map((suffix) => path + suffix).find((file) => existsSync(file))
+}
+
+/** The refusal to make a database beside what {@link findLeftover} found. It may hold the last audit rows. */
+export function leftoverExists(leftover: string): StoreError {
+  return new StoreError(
+    'database_exists',
+    `there is a file of an older database at ${leftover}, which would be replayed into the new one: move ` +
+      'the old database and its -wal and -shm files away together',
+  )
 }
 
 function createFile(path: string): void {

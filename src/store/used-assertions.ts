@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto'
 import { fail, ok, type Result } from '../oauth/reasons.ts'
 import { type Repeated, repeat } from './repeat.ts'
+import { createSettledClock } from './settled-clock.ts'
 import type { Writer } from './writer.ts'
 
 /** Small enough to be one short part of a commit that others wait for. */
@@ -12,13 +13,21 @@ const SWEEP_INTERVAL_MS = 30_000
 /** Kept longer than needed, for clocks that step and processes whose clocks differ. */
 const MARGIN_MS = 300_000
 
+/** A jump forwards must not make used assertions new again; rows wait this long at little cost. */
+const SETTLE_MS = 300_000
+
 export interface UsedAssertionsOptions {
   readonly writer: Pick<Writer, 'write'>
   /** How long after its `exp` an assertion is still accepted. */
   readonly skewSeconds: number
   /** Milliseconds since the epoch. */
   readonly now: () => number
-  readonly log: { readonly error: (fields: object, message: string) => void }
+  /** Milliseconds that only pass: nothing is forgotten by a clock that jumps. */
+  readonly monotonic: () => number
+  readonly log: {
+    readonly warn: (fields: object, message: string) => void
+    readonly error: (fields: object, message: string) => void
+  }
 }
 
 export interface UsedAssertions {
@@ -28,7 +37,10 @@ export interface UsedAssertions {
    * `client_assertion_replayed`, or `client_assertion_replay_store_unavailable` where nobody can say.
    */
   readonly claim: (client: string, jti: string, expiresAtSeconds: number) => Promise<Result<void>>
-  /** Forgets what cannot be accepted any more; gives how many. */
+  /**
+   * Forgets what cannot be accepted any more; gives how many. None in the first five minutes, nor until
+   * five minutes after a jump of the clock.
+   */
   readonly sweep: () => Promise<number>
   /** Sweeps every 30 s until `stop()`. */
   readonly start: () => void
@@ -37,11 +49,19 @@ export interface UsedAssertions {
 
 /** The store of used assertions on the writer of this process. */
 export function createUsedAssertions(options: UsedAssertionsOptions): UsedAssertions {
-  const { writer, skewSeconds, now, log } = options
+  const { writer, skewSeconds, now, monotonic, log } = options
+  const clock = createSettledClock({
+    now,
+    monotonic,
+    settleMs: SETTLE_MS,
+    onJump: (jumpMs) => log.warn({ jumpMs }, 'clock jump, sweep of used assertions held back'),
+  })
   let repeated: Repeated | undefined
   const sweep = async (isStopping = () => false): Promise<number> => {
+    const at = clock.read()
+    if (at === undefined) return 0
     for (let swept = 0; ; ) {
-      const done = await writer.write('sweep_assertions', [now() - MARGIN_MS, SWEEP_ROWS])
+      const done = await writer.write('sweep_assertions', [at - MARGIN_MS, SWEEP_ROWS])
       if (!done.ok) return swept
       swept += done.value
       if (done.value < SWEEP_ROWS || isStopping()) return swept

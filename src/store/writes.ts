@@ -40,10 +40,10 @@ export const WRITES = {
       (SELECT seq FROM audit_events WHERE time < ? ORDER BY time LIMIT ?)`,
     parameters: 2,
   },
-  /** at most so many, oldest first */
+  /** at most so many, in the order in which they became durable: times may come from a clock that was wrong */
   delete_oldest_events: {
     sql: `DELETE FROM audit_events WHERE seq IN
-      (SELECT seq FROM audit_events ORDER BY time LIMIT ?)`,
+      (SELECT seq FROM audit_events ORDER BY seq LIMIT ?)`,
     parameters: 1,
   },
   /** before this time, at most so many */

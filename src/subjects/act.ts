@@ -2,6 +2,7 @@
 // Must not decide who may act.
 import { type Claims, isPlainText } from '../jwt/claims.ts'
 import { fail, ok, type Result } from '../oauth/reasons.ts'
+import { envoyAudience } from '../ruleset/names.ts'
 import type { Act, MayAct } from './subject.ts'
 
 /** Longer than any call graph is deep; the exchange adds one level at a time. */
@@ -19,10 +20,14 @@ export interface ActOrigin {
   readonly selfIss: string
 }
 
+/** What a reader takes an issuer for: without scheme, letter case and a slash at the end. */
+const issuerForm = (iss: string): string => envoyAudience(iss.toLowerCase())
+
 /**
  * Reads an `act` claim, keeping `sub` and `iss` of each level; `exp`, `aud` and the like mean nothing
  * there. In another issuer's token each level gets that issuer's `iss` where it has none, and no level
- * may name ours: only we say whom we authenticated (P2).
+ * may name ours, however it is spelt: only we say whom we authenticated (P2). Other issuers may be named:
+ * whose token it is vouches for its chain, and no inner level authorises anybody (TE-20).
  * Fails with `subject_token_act_malformed` or `subject_token_act_too_deep` (levels or bytes).
  */
 export function parseAct(value: unknown, origin: ActOrigin): Result<Act> {
@@ -37,7 +42,7 @@ export function parseAct(value: unknown, origin: ActOrigin): Result<Act> {
     if (named === undefined) {
       return fail('subject_token_act_malformed', 'sub or iss of a level is no plain text')
     }
-    if (isForeign && named.iss === origin.selfIss) {
+    if (isForeign && namesUs(named.iss, origin)) {
       return fail('subject_token_act_malformed', "a level of another issuer's token names ours")
     }
     levels.push(isForeign ? { sub: named.sub, iss: named.iss ?? origin.iss } : named)
@@ -52,6 +57,10 @@ export function parseAct(value: unknown, origin: ActOrigin): Result<Act> {
   }
   return ok(act)
 }
+
+/** Whether a level of another issuer's token claims that we said it. */
+const namesUs = (iss: string | undefined, origin: ActOrigin): boolean =>
+  iss !== undefined && issuerForm(iss) === issuerForm(origin.selfIss)
 
 /**
  * Reads a `may_act` claim: `sub`, and `iss` where it has one. Any other member refuses the token: it may

@@ -6,6 +6,7 @@ import {
   checkTyp,
   MAX_IDENTIFIER_CHARACTERS,
   optionalText,
+  ownClaim,
   requiredText,
   TYP_ABSENT,
 } from '../jwt/claims.ts'
@@ -13,7 +14,7 @@ import { type JwtFailure, parseCompactJwt, type UnverifiedJwt } from '../jwt/com
 import type { SignatureVerifier } from '../jwt/verify-signature.ts'
 import type { TokenType } from '../oauth/names.ts'
 import { type Failure, fail, ok, type Result } from '../oauth/reasons.ts'
-import { parseAct, parseChain, parseMayAct } from './act.ts'
+import { type ActOrigin, parseAct, parseChain, parseMayAct } from './act.ts'
 import { mayPresent, type Presenter } from './presenter.ts'
 import { scopesOf } from './scopes-from.ts'
 import { type Act, type Actor, asVerified, type MayAct, SELF, type Subject } from './subject.ts'
@@ -89,12 +90,14 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
     if (issuer === undefined)
       return fail(`${role}_issuer_not_trusted`, `iss ${printable(iss.value)}`)
 
-    if (!acceptsType(issuer, type))
-      return fail(`${role}_type_not_accepted`, `${issuer.name}: ${type}`)
-    const typ = checkTyp(jwt.header, type === 'id_token' ? ID_TOKEN_TYP : issuer.accessTokenTyp)
-    if (!typ.ok) return refuse(role, typ)
+    const kind = checkKind(role, issuer, type, jwt)
+    if (!kind.ok) return kind
     const signature = await options.signatures.verify(jwt, issuer.keys, issuer.algorithms)
     if (!signature.ok) return refuse(role, signature)
+    // OpenID Connect Back-Channel Logout §2.4: with `typ` JWT only `events` tells a logout token apart.
+    if (type === 'id_token' && ownClaim(jwt.claims, 'events') !== undefined) {
+      return fail(`${role}_claim_malformed`, 'an ID token has no events')
+    }
     return validate(role, issuer, jwt, presenter, now)
   }
 
@@ -135,13 +138,26 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
   return {
     async verifySubject(token, type, presenter, now) {
       const verified = await verify('subject_token', token, type, presenter, now)
-      return verified.ok ? subjectOf(verified.value, type, options.self.iss) : verified
+      return verified.ok ? subjectOf(verified.value, type, { selfIss: options.self.iss }) : verified
     },
     async verifyActor(token, type, presenter, now) {
       const verified = await verify('actor_token', token, type, presenter, now)
       return verified.ok ? actorOf(verified.value) : verified
     },
   }
+}
+
+/** The type that the request says against what the issuer issues and what the header says. */
+function checkKind(
+  role: Role,
+  issuer: TrustedIssuer,
+  type: TokenType,
+  jwt: UnverifiedJwt,
+): Result<void> {
+  if (!acceptsType(issuer, type))
+    return fail(`${role}_type_not_accepted`, `${issuer.name}: ${type}`)
+  const typ = checkTyp(jwt.header, type === 'id_token' ? ID_TOKEN_TYP : issuer.accessTokenTyp)
+  return typ.ok ? ok(undefined) : refuse(role, typ)
 }
 
 /** RFC 8693 §3: `jwt` names the format only, so it is another name for an access token here. */
@@ -165,12 +181,12 @@ const printable = (text: string): string => text.slice(0, 200).replace(/[^\x20-\
 function subjectOf(
   verified: VerifiedToken,
   tokenType: TokenType,
-  selfIss: string,
+  known: KnownIssuers,
 ): Result<Subject> {
   const { issuer, jwt, sub } = verified
   const scopes = scopesOf(jwt.claims, issuer.scopesFrom)
   if (!scopes.ok) return refuse('subject_token', scopes)
-  const delegation = delegationOf(issuer, jwt, selfIss)
+  const delegation = delegationOf(issuer, jwt, known)
   if (!delegation.ok) return delegation
   return ok(
     asVerified<Subject>({
@@ -190,16 +206,19 @@ function subjectOf(
   )
 }
 
+/** Whom no level of another issuer's `act` may name. */
+type KnownIssuers = Omit<ActOrigin, 'iss'>
+
 type Delegation = Pick<Subject, 'chain'> & { readonly act?: Act; readonly mayAct?: MayAct }
 
 /** P2: what a token says of its actors is read from the token, whatever the request looks like. */
 function delegationOf(
   issuer: TrustedIssuer,
   jwt: UnverifiedJwt,
-  selfIss: string,
+  known: KnownIssuers,
 ): Result<Delegation> {
   const { act: actClaim, may_act: mayActClaim, chain: chainClaim } = jwt.claims
-  const act = actClaim === undefined ? undefined : parseAct(actClaim, { iss: issuer.iss, selfIss })
+  const act = actClaim === undefined ? undefined : parseAct(actClaim, { iss: issuer.iss, ...known })
   if (act?.ok === false) return act
   const mayAct = mayActClaim === undefined ? undefined : parseMayAct(mayActClaim)
   if (mayAct?.ok === false) return mayAct

@@ -91,6 +91,7 @@ const event: fc.Arbitrary<AuditEvent> = record({
     }),
   ),
   traceId: maybe(text),
+  truncated: maybe(texts),
 })
 
 test('P3 an event comes back from its row as it was, through SQLite, whatever its texts hold', (t) => {

@@ -7,6 +7,7 @@ import { fail } from '../../src/oauth/reasons.ts'
 import type { Database } from '../../src/store/database.ts'
 import type { Writer } from '../../src/store/writer.ts'
 import { migratedPath, NOW, open, recordedLog, startWriter } from '../support/audit-store.ts'
+import { handClock } from '../support/hand-clock.ts'
 
 const HOUR_MS = 3_600_000
 const PLENTY_BYTES = 1e12
@@ -23,20 +24,34 @@ function fill(db: Database, from: number, count: number): void {
   })()
 }
 
+/** A retention whose clock has settled; it is NOW. */
 function retentionOf(
   db: Database,
   writer: Pick<Writer, 'write'>,
   change: Partial<RetentionOptions> = {},
 ) {
-  return createRetention({
+  return movedRetention(db, writer, change).retention
+}
+
+/** The same, with the clock to move it by and what it logs. */
+function movedRetention(
+  db: Database,
+  writer: Pick<Writer, 'write'>,
+  change: Partial<RetentionOptions> = {},
+) {
+  const { clocks, pass, jump } = handClock(NOW - HOUR_MS)
+  const log = recordedLog()
+  const retention = createRetention({
     db,
     writer,
-    now: () => NOW,
+    ...clocks,
     maxAgeMs: HOUR_MS,
     maxBytes: PLENTY_BYTES,
-    log: recordedLog(),
+    log,
     ...change,
   })
+  pass(HOUR_MS)
+  return { retention, pass, jump, log }
 }
 
 test('events older than maxAgeMs are deleted, those of exactly that age are kept', async (t) => {
@@ -53,7 +68,7 @@ test('events older than maxAgeMs are deleted, those of exactly that age are kept
   assert.equal(times(db).length, 10)
 })
 
-test('above maxBytes the oldest go until the size fits, whatever their order of arrival', async (t) => {
+test('above maxBytes those that arrived first go until the size fits, whatever time they tell', async (t) => {
   const path = migratedPath(t)
   const db = open(t, path)
   fill(db, NOW - 500, 500)
@@ -64,12 +79,71 @@ test('above maxBytes the oldest go until the size fits, whatever their order of 
   assert.ok(done.deletedBySize > 0)
   assert.equal(done.deletedByAge, 0)
   assert.ok(done.usedBytes <= maxBytes && done.usedBytes > maxBytes / 2)
-  const left = times(db)
+  const left = db.prepare('SELECT seq FROM audit_events ORDER BY seq').pluck().all()
   assert.equal(left.length, 2000 - done.deletedBySize)
   assert.deepEqual(
     left,
-    Array.from({ length: left.length }, (_, index) => NOW - left.length + index),
+    Array.from({ length: left.length }, (_, index) => 2000 - left.length + index + 1),
   )
+})
+
+test('P3: a clock that is a month ahead for 11 s deletes nothing by age, and is told once', async (t) => {
+  const path = migratedPath(t)
+  const db = open(t, path)
+  fill(db, NOW - 10, 10)
+  db.prepare('INSERT INTO refusal_counts VALUES (?, ?, ?, 1)').run(NOW - 10, 'r', 'p')
+  const { retention, pass, jump, log } = movedRetention(db, await startWriter(t, path))
+  const month = 30 * 24 * HOUR_MS
+  const nothing = async () => {
+    const { deletedByAge, deletedRefusals } = await retention.runOnce()
+    assert.deepEqual([deletedByAge, deletedRefusals], [0, 0])
+  }
+  await nothing()
+  jump(month)
+  await nothing()
+  pass(11_000)
+  await nothing()
+  jump(-month)
+  await nothing()
+  assert.deepEqual(log.lines, [
+    {
+      level: 'warn',
+      fields: { jumpMs: month },
+      message: 'clock jump, audit retention by age held back',
+    },
+  ])
+  pass(HOUR_MS - 1)
+  await nothing()
+  pass(1)
+  const done = await retention.runOnce()
+  assert.deepEqual([done.deletedByAge, done.deletedRefusals], [10, 1])
+})
+
+test('P3: in its first hour a process deletes nothing by age, for its clock may be wrong', async (t) => {
+  const path = migratedPath(t)
+  const db = open(t, path)
+  const { clocks, pass } = handClock(NOW)
+  fill(db, NOW - 5 * HOUR_MS, 10)
+  const retention = retentionOf(db, await startWriter(t, path), clocks)
+  assert.equal((await retention.runOnce()).deletedByAge, 0)
+  pass(HOUR_MS - 1)
+  assert.equal((await retention.runOnce()).deletedByAge, 0)
+  pass(1)
+  assert.equal((await retention.runOnce()).deletedByAge, 10)
+})
+
+test('deleting by size does not wait for the clock, and takes the refusals of that time along', async (t) => {
+  const path = migratedPath(t)
+  const db = open(t, path)
+  fill(db, NOW - 2000, 2000)
+  db.prepare('INSERT INTO refusal_counts VALUES (?, ?, ?, 1)').run(NOW - 2001, 'r', 'p')
+  const maxBytes = 1_000_000
+  const { retention, jump } = movedRetention(db, await startWriter(t, path), { maxBytes })
+  jump(30 * 24 * HOUR_MS)
+  const done = await retention.runOnce()
+  assert.equal(done.deletedByAge, 0)
+  assert.ok(done.deletedBySize > 0 && done.deletedBySize < 2000)
+  assert.equal(done.deletedRefusals, 1)
 })
 
 test('the file stops growing: freed pages are used again', async (t) => {

@@ -53,6 +53,7 @@ function event(hoursAgo: number, changes: Partial<AuditEvent> = {}): AuditEvent 
     rule: 'boutique/payment <- boutique/checkout [self]',
     issued: undefined,
     traceId: undefined,
+    truncated: undefined,
     ...changes,
   }
 }

@@ -54,6 +54,13 @@ describe('rules check', () => {
     )
     assert.match(run.stderr, /3 errors?, 0 warnings; the rules were not checked/)
   })
+  test('a service that is this deployment itself', async () => {
+    const self = 'spiffe://cluster.local/ns/mesh-sts/sa/mesh-sts'
+    const rules = RULES_YAML.replace('frontend:\n', `frontend:\n    identity: ${self}\n`)
+    const run = await check({ 'rules/boutique.yaml': rules })
+    assert.equal(run.code, 1)
+    assert.match(run.stderr, /^rules\/boutique\.yaml:4:\d+: error: .*client_auth\.xfcc\.self/m)
+  })
   test('warnings are told and pass', async () => {
     const sts = STS_YAML.replace('client_auth:\n', 'client_auth:\n  private_key_jwt: {}\n')
     const run = await check({ 'sts.yaml': sts })

@@ -82,6 +82,14 @@ describe('init', () => {
       ['--make-encryption-key'],
       'database_exists',
     ],
+    ...['-wal', '-shm', '-journal'].map(
+      (suffix): [string, (cwd: string) => void, string[], string] => [
+        `a ${suffix} of an older database`,
+        (cwd) => writeFileSync(join(cwd, `sts.db${suffix}`), 'precious'),
+        ['--make-encryption-key'],
+        'database_exists',
+      ],
+    ),
     [
       'a key file that is there',
       (cwd) => writeFileSync(join(cwd, 'k1.key'), 'precious'),
@@ -256,6 +264,35 @@ describe('backup and restore', () => {
     assert.equal(run.code, 1)
     assert.match(json(run.stdout).problem, /^database_/)
     assert.equal(existsSync(join(cwd, 'sts.db')), false)
+  })
+  test('P5: the log of the lost database beside it is refused, and stays', async () => {
+    const cwd = await initialised()
+    await runCli(['backup', 'copy.db'], { cwd })
+    rmSync(join(cwd, 'sts.db'))
+    writeFileSync(join(cwd, 'sts.db-wal'), 'the last audit rows')
+    const run = await runCli(['restore', 'copy.db', '--json'], { cwd })
+    assert.equal(run.code, 1)
+    assert.equal(json(run.stdout).problem, 'database_exists')
+    assert.match(json(run.stdout).message, /sts\.db-wal/)
+    assert.equal(existsSync(join(cwd, 'sts.db')), false)
+    assert.equal(readFileSync(join(cwd, 'sts.db-wal'), 'utf8'), 'the last audit rows')
+  })
+  test('P5: a copy whose keys would sign all the same is not restored', async () => {
+    const cwd = await initialised()
+    await runCli(['backup', 'copy.db'], { cwd })
+    const copy = new (loadSqlite())(join(cwd, 'copy.db'))
+    copy.exec(`CREATE TRIGGER undo AFTER UPDATE ON signing_keys
+      WHEN old.state = 'active' AND new.state = 'retiring'
+      BEGIN UPDATE signing_keys SET state = old.state, encryption_key_id = old.encryption_key_id,
+        wrapped_data_key = old.wrapped_data_key, private_key = old.private_key WHERE kid = new.kid; END`)
+    copy.close()
+    const run = await runCli(['restore', 'copy.db', '--json'], {
+      cwd,
+      env: { STS_STORE_SQLITE: 'new.db' },
+    })
+    assert.equal(run.code, 1)
+    assert.equal(json(run.stdout).problem, 'database_damaged')
+    assert.equal(existsSync(join(cwd, 'new.db')), false)
   })
   test('a restore says what comes next', async () => {
     const cwd = await initialised()

@@ -433,6 +433,108 @@ test('subjects that are too long, or none, share one bucket', async () => {
   assert.equal(await at(longest), 'client_rate_limited')
 })
 
+/** A flood of forged assertions that name the caller, from the address that it comes from itself. */
+const forgedSvid = () => {
+  const { clientAssertion, ...rest } = svid()
+  return { ...rest, clientAssertion: `${clientAssertion.slice(0, -8)}AAAAAAAA` }
+}
+
+test('a flood in the name of a caller does not lock it out, where peers share an address', async () => {
+  const check = authenticator({
+    attempts: createRateLimit({ perSecond: 1, burst: 2 }),
+    peerAttempts: createRateLimit({ perSecond: 1, burst: 20 }),
+    provedAttempts: createRateLimit({ perSecond: 1, burst: 3 }),
+  })
+  const at = async (parameters: ClientParameters) =>
+    endOf(await check(evidence({ parameters }), NOW))
+  const seen = svid()
+  assert.equal(typeof (await at(seen)), 'object')
+  for (let sent = 0; sent < 5; sent += 1) {
+    assert.equal(await at(forgedSvid()), 'client_assertion_signature_invalid')
+  }
+  // The name's own allowance is gone, the peer's is not: a new assertion of the caller passes.
+  assert.equal(typeof (await at(svid({ exp: SECONDS + 301 }))), 'object')
+  let verified = 0
+  for (let sent = 0; sent < 50; sent += 1) {
+    if ((await at(forgedSvid())) !== 'client_rate_limited') verified += 1
+  }
+  // One of each was taken by the assertions above, one more by the first five forged ones.
+  assert.equal(verified, 22 - 7)
+  assert.equal(await at(svid({ exp: SECONDS + 302 })), 'client_rate_limited')
+  // What was accepted before passes even now, by an allowance that ends too.
+  for (let sent = 0; sent < 3; sent += 1) assert.equal(typeof (await at(seen)), 'object')
+  assert.equal(await at(seen), 'client_rate_limited')
+})
+
+test('a refused assertion earns no allowance of its own, nor does one of single use', async () => {
+  const check = authenticator({
+    attempts: createRateLimit({ perSecond: 1, burst: 1 }),
+    provedAttempts: createRateLimit({ perSecond: 1, burst: 100 }),
+  })
+  const forged = evidence({ parameters: forgedSvid() })
+  assert.equal(endOf(await check(forged, NOW)), 'client_assertion_signature_invalid')
+  assert.equal(endOf(await check(forged, NOW)), 'client_rate_limited')
+  const once = evidence({ listener: 'external', parameters: serviceAssertion() })
+  assert.equal(typeof endOf(await check(once, NOW)), 'object')
+  assert.equal(endOf(await check(once, NOW)), 'client_rate_limited')
+})
+
+test('a token review is asked no more often than the peer may', async () => {
+  let asked = 0
+  const check = authenticator({
+    kubernetes: {
+      issuer: CLUSTER,
+      audience: ISSUER,
+      trustDomain: 'cluster.local',
+      verification: {
+        kind: 'online',
+        review: async () => {
+          asked += 1
+          return fail('client_token_review_refused')
+        },
+      },
+      skewSeconds: 30,
+    },
+    attempts: createRateLimit({ perSecond: 1, burst: 2, maxKeysPerGroup: 3 }),
+    peerAttempts: createRateLimit({ perSecond: 1, burst: 5 }),
+    provedAttempts: createRateLimit({ perSecond: 1, burst: 2 }),
+  })
+  for (let sent = 0; sent < 60; sent += 1) {
+    const name = `cart${sent % 10}`
+    const parameters = accountToken({
+      sub: `system:serviceaccount:shop:${name}`,
+      'kubernetes.io': { namespace: 'shop', serviceaccount: { name } },
+    })
+    await check(evidence({ parameters }), NOW)
+  }
+  // Three names and the newcomers, two each, then the peer's own.
+  assert.equal(asked, 4 * 2 + 5)
+})
+
+for (const [name, listener, peerAddress, second] of [
+  ['a pinned proxy tells peers apart, no xfcc among the methods', 'mesh', '127.0.0.6', 'object'],
+  ['not what another address says', 'mesh', '10.0.0.66', 'client_rate_limited'],
+  ['not what comes where TLS ends here', 'tls', '127.0.0.6', 'client_rate_limited'],
+] as const) {
+  test(`the group of an attempt: ${name}`, async () => {
+    const check = authenticator({
+      methodsByListener: new Map<string, ReadonlySet<ClientAuthMethod>>([
+        ['mesh', new Set(['jwt_svid'])],
+        ['tls', new Set(['mtls', 'jwt_svid'])],
+      ]),
+      attempts: createRateLimit({ perSecond: 1, burst: 1 }),
+    })
+    const at = async (peer: string) => {
+      const change = { listener, peerAddress, xfccLines: [xfcc(peer)], parameters: svid() }
+      return endOf(await check(evidence(change), NOW))
+    }
+    assert.equal(typeof (await at(VICTIM)), 'object')
+    const end = await at(CART)
+    assert.equal(typeof end === 'object' ? 'object' : end, second)
+    assert.equal(await at(VICTIM), 'client_rate_limited')
+  })
+}
+
 test('P4: a listener whose method is not configured means no start', () => {
   const empty = { methodsByListener: listeners }
   assert.throws(() => createClientAuthenticator(empty), /which is not configured/)

@@ -221,8 +221,12 @@ test('P4: an outage says when to come back', async () => {
 })
 
 test('P4: no answer in time is an outage', async () => {
-  respond = () => undefined
-  assert.equal(await ask({ timeoutMs: 50 }), 'client_token_review_unavailable')
+  const arrived = new Promise<void>((resolve) => {
+    respond = () => resolve()
+  })
+  assert.equal(await ask({ timeoutMs: 1000 }), 'client_token_review_unavailable')
+  // On a busy machine the question may come after its time: it belongs to this test all the same.
+  await arrived
 })
 
 test('files that cannot be read are an outage, and nothing is sent', async () => {

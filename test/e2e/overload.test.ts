@@ -2,15 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { queryAudit } from '../../src/audit/query.ts'
-import {
-  exchangeForm,
-  post,
-  SETTINGS,
-  startDeployment,
-  userToken,
-  xfcc,
-} from '../support/deployment.ts'
-import { startLoad } from '../support/load.ts'
+import { exchangeForm, SETTINGS, startDeployment, userToken, xfcc } from '../support/deployment.ts'
+import { servedAgain, startLoad } from '../support/load.ts'
 
 const AT_ONCE = 3
 const CLIENTS = 48
@@ -20,16 +13,13 @@ test('overload: what does not fit answers 503 with Retry-After, and afterwards e
   const deployment = await startDeployment(t, {
     'sts.yaml': SETTINGS.replace('limits: {', `limits: {concurrent_exchanges: ${AT_ONCE}, `),
   })
-  const form = exchangeForm(userToken(deployment))
+  const target = {
+    url: deployment.tokenUrl,
+    form: exchangeForm(userToken(deployment)),
+    headers: { 'x-forwarded-client-cert': xfcc('frontend') },
+  }
   let isOver = false
-  const load = startLoad(
-    {
-      url: deployment.tokenUrl,
-      form,
-      headers: { 'x-forwarded-client-cert': xfcc('frontend') },
-    },
-    { clients: CLIENTS, goesOn: () => !isOver },
-  )
+  const load = startLoad(target, { clients: CLIENTS, goesOn: () => !isOver })
   await load.reached(ANSWERS)
   isOver = true
   await load.ended
@@ -48,7 +38,7 @@ test('overload: what does not fit answers 503 with Retry-After, and afterwards e
   const text = await metricsOf(deployment.adminUrl)
   assert.match(text, /^mesh_sts_exchanges_in_flight 0$/m)
   assert.match(text, new RegExp(`reason="overloaded"} ${refused.length}$`, 'm'))
-  for (let served = 0; served < 2 * AT_ONCE; served++) await servedAgain(deployment.tokenUrl, form)
+  for (let served = 0; served < 2 * AT_ONCE; served++) await servedAgain(target)
 
   // P3: one row for each that was granted, none for what never started.
   const rows = [...queryAudit(deployment.db, {})]
@@ -58,14 +48,3 @@ test('overload: what does not fit answers 503 with Retry-After, and afterwards e
 
 const metricsOf = async (adminUrl: string): Promise<string> =>
   (await fetch(`${adminUrl}/metrics`)).text()
-
-/** A test machine may itself be too late at times: then it is told to try again, and it works. */
-async function servedAgain(url: string, form: Readonly<Record<string, string>>): Promise<void> {
-  for (let attempt = 0; attempt < 100; attempt++) {
-    const { status } = await post(url, form)
-    if (status === 200) return
-    assert.equal(status, 503)
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
-  assert.fail('it never serves again')
-}

@@ -16,6 +16,7 @@ const REQUESTS_PER_DEPLOYMENT = 5000
 /** One look at every parser takes about half a minute. */
 const DEFAULT_SECONDS = 60
 const FIRST_ROUND = 500
+const TELL_EVERY_MS = 5000
 
 const { values } = parseArgs({
   options: {
@@ -47,7 +48,8 @@ console.log('no finding')
 /** Rounds of inputs, each twice as many, until the time is over. */
 async function fuzzParser(parser: ParserName, end: number): Promise<string | undefined> {
   const totals = { inputs: 0, accepted: 0, seconds: 0, slowestMs: 0, slowestIndex: 0 }
-  for (let inputs = FIRST_ROUND; ; ) {
+  let toldAt = performance.now()
+  for (let inputs = FIRST_ROUND; inputs > 0; ) {
     const outcome = await runParser({ parser, seed, from: totals.inputs, inputs })
     if ('problem' in outcome) return told(outcome)
     totals.inputs += outcome.inputs
@@ -57,21 +59,24 @@ async function fuzzParser(parser: ParserName, end: number): Promise<string | und
       totals.slowestMs = outcome.slowestMs
       totals.slowestIndex = outcome.slowestIndex
     }
+    const leftMs = Math.max(0, end - performance.now())
     const perSecond = totals.inputs / totals.seconds
-    const left = (end - performance.now()) / 1000
-    if (left <= 0) break
-    inputs = Math.max(1, Math.ceil(Math.min(2 * inputs, left * perSecond)))
+    inputs = Math.ceil(Math.min(2 * inputs, (Math.min(leftMs, TELL_EVERY_MS) / 1000) * perSecond))
+    if (leftMs > 0 && performance.now() - toldAt < TELL_EVERY_MS) continue
+    toldAt = performance.now()
+    const { accepted, slowestMs, slowestIndex } = totals
+    console.log(
+      `${parser.padEnd(12)} ${totals.inputs} inputs, ${Math.round(perSecond)}/s, ` +
+        `${((100 * accepted) / totals.inputs).toFixed(1)} % accepted, ` +
+        `slowest ${slowestMs.toFixed(1)} ms (input ${slowestIndex})`,
+    )
   }
-  const { inputs, accepted, slowestMs, slowestIndex } = totals
-  console.log(
-    `${parser.padEnd(12)} ${inputs} inputs, ${Math.round(inputs / totals.seconds)}/s, ` +
-      `${((100 * accepted) / inputs).toFixed(1)} % accepted, slowest ${slowestMs.toFixed(1)} ms (${slowestIndex})`,
-  )
   return undefined
 }
 
-const told = ({ parser, seed: found, index, input, problem }: Finding): string =>
-  `${parser}: seed ${found}, input ${index}: ${JSON.stringify(input)}\n${problem}`
+function told({ parser, seed: found, index, input, problem }: Finding): string {
+  return `${parser}: seed ${found}, input ${index}: ${JSON.stringify(input)}\n${problem}`
+}
 
 /** One deployment after another, each with a seed of its own. */
 async function fuzzHttp(end: number): Promise<string | undefined> {

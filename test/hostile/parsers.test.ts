@@ -6,7 +6,7 @@ import { PARSERS, type ParserName } from './parser-targets.ts'
 
 /** `npm run fuzz` takes others. */
 const SEED = 20_261_123
-/** About 1 ms is one YAML file, and thirty of the others. */
+/** A file of YAML takes as long as ten of the others. */
 const INPUTS = {
   xfcc: 20_000,
   form: 20_000,
@@ -21,7 +21,7 @@ const INPUTS = {
   settings: 1500,
 } as const satisfies Record<ParserName, number>
 
-/** Cancelled only by a machine that stands still; a hang is found by the run itself. */
+/** Of the inputs, on either side. */
 const TOO_FEW = 0.01
 
 describe('hostile inputs', () => {

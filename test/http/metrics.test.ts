@@ -13,9 +13,12 @@ function fixture() {
     auditQueueDepth: () => 7,
     rulesetHash: () => hash,
     inFlight: () => 3,
+    relaxations: ['allow_http_issuers', 'allow_short_key_lead'] as const,
+    logLinesLost: () => linesLost,
   }
   let keys: readonly KeyAge[] = []
   let hash = 'first'
+  let linesLost = 0
   const metrics = createMetrics(sources)
   const samples = async () => {
     const { body } = await metrics.render()
@@ -26,6 +29,9 @@ function fixture() {
     samples,
     setKeys: (next: readonly KeyAge[]) => {
       keys = next
+    },
+    setLinesLost: (next: number) => {
+      linesLost = next
     },
     setHash: (next: string) => {
       hash = next
@@ -109,6 +115,23 @@ describe('metrics', () => {
       'mesh_sts_key_published_age_seconds{alg="RS256",state="active"} 1',
       'mesh_sts_ruleset_info{hash="second"} 1',
     ])
+  })
+
+  it('tells which relaxations are on, and no others', async () => {
+    const lines = (await fixture().samples()).filter((line) => line.includes('relaxation'))
+    assert.deepEqual(lines, [
+      'mesh_sts_relaxation{name="allow_http_issuers"} 1',
+      'mesh_sts_relaxation{name="allow_short_key_lead"} 1',
+    ])
+  })
+
+  it('reads the count of lost log lines when asked, from zero', async () => {
+    const { samples, setLinesLost } = fixture()
+    const lost = async () => (await samples()).filter((line) => line.includes('log_lines_lost'))
+    assert.deepEqual(await lost(), ['mesh_sts_log_lines_lost_total 0'])
+    setLinesLost(3)
+    await lost()
+    assert.deepEqual(await lost(), ['mesh_sts_log_lines_lost_total 3'])
   })
 
   it('starts every series whose labels are known, so that rates work from the first count', async () => {

@@ -8,7 +8,7 @@ import {
   type PublishedJwks,
 } from '../../src/http/public-listener.ts'
 import { metadataPaths } from '../../src/oauth/metadata.ts'
-import { listening, parseAnswers, received } from '../support/token-listener.ts'
+import { answers, listening, parseAnswers, received } from '../support/token-listener.ts'
 
 const JWKS: PublishedJwks = { body: '{"keys":[{"kty":"EC"}]}', etag: '"v1"', maxAgeSeconds: 300 }
 
@@ -194,6 +194,19 @@ describe('everything else on the public listener', () => {
       assert.deepEqual(Object.keys(response.json()), ['error', 'error_description'])
     })
   }
+
+  it('P5 lets a new reader in, however many idle connections others hold', async (t) => {
+    const maxConnections = 20
+    const { app } = publicListener(t, { limits: { maxConnections } })
+    const open = await listening(t, app)
+    assert.ok(app.server.keepAliveTimeout <= 75_000)
+    for (let reader = 0; reader < 3 * maxConnections; reader += 1) {
+      const socket = open()
+      const one = answers(socket, 1)
+      socket.write('GET /.well-known/jwks.json HTTP/1.1\r\nHost: sts\r\n\r\n')
+      assert.equal((await one)[0]?.body, JWKS.body, `reader ${reader}`)
+    }
+  })
 
   it('tells the log alone what failed', async (t) => {
     const { get, errors } = publicListener(t, {

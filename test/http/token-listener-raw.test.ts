@@ -89,7 +89,6 @@ describe('requests that are unusual but sound', () => {
       request({ line: 'POST /token HTTP/1.0', headers: [...HEADERS.slice(1), LENGTH] }),
     ],
     ['absolute form (RFC 9112 §3.2.2)', request({ line: 'POST http://sts/token HTTP/1.1' })],
-    ['an escaped path', request({ line: 'POST /tok%65n HTTP/1.1' })],
     [
       'chunked',
       request({
@@ -169,6 +168,89 @@ describe('requests that are unusual but sound', () => {
       (await three).map(({ headers }) => headers.get('mesh-sts-decision-id')),
       ['1', '2', '3'],
     )
+  })
+})
+
+describe('pipelined behind an exchange', () => {
+  /** Holds the exchange until the server has seen what comes behind it. */
+  async function behind(t: TestContext, bytes: string) {
+    const seen = deferred()
+    const fixture = await start(t, {
+      exchange: async (input) => {
+        await seen.promise
+        return grant(input)
+      },
+    })
+    const socket = fixture.open()
+    const all = received(socket)
+    const upgrade = once(fixture.app.server, 'connect')
+    socket.write(request() + request() + bytes)
+    await upgrade
+    seen.resolve()
+    return { ...fixture, all: parseAnswers(await all) }
+  }
+
+  it('CONNECT is refused in its turn', async (t) => {
+    const { all, refused } = await behind(t, 'CONNECT sts:443 HTTP/1.1\r\nHost: sts\r\n\r\n')
+    assert.deepEqual(
+      all.map(({ status }) => status),
+      [200, 200, 405],
+    )
+    assert.deepEqual(JSON.parse(all[0]?.body ?? ''), TOKEN)
+    assert.deepEqual(JSON.parse(all[1]?.body ?? ''), TOKEN)
+    assertRefused(all[2], 'request_method_not_allowed')
+    assert.deepEqual(refused, [{ reason: 'request_method_not_allowed', peer: '127.0.0.1' }])
+  })
+
+  it('what follows CONNECT is discarded', async (t) => {
+    const connection = 'CONNECT sts:443 HTTP/1.1\r\nHost: sts\r\n\r\n'
+    const { all, inputs } = await behind(t, connection + request().repeat(3))
+    assert.equal(all.length, 3)
+    assert.equal(inputs.length, 2)
+  })
+
+  it('an Upgrade is a request like others', async (t) => {
+    const { open } = await start(t)
+    const socket = open()
+    const two = answers(socket, 2)
+    const upgrade = [...HEADERS, LENGTH, 'Connection: Upgrade', 'Upgrade: websocket']
+    socket.write(request() + request({ line: 'PUT /token HTTP/1.1', headers: upgrade }))
+    const [first, second] = await two
+    assert.equal(first?.status, 200)
+    assertRefused(second, 'request_method_not_allowed')
+  })
+})
+
+describe('more connections than the listener takes', () => {
+  it('P5 those that became idle make room once a caller was turned away', {
+    timeout: 10_000,
+  }, async (t) => {
+    const maxConnections = 20
+    const full = deferred()
+    const finish = deferred()
+    const { open, inputs } = await start(t, {
+      limits: { maxConnections },
+      exchange: async (input) => {
+        if (inputs.length === maxConnections) full.resolve()
+        await finish.promise
+        return grant(input)
+      },
+    })
+    const send = (): { readonly answer: Promise<RawAnswer[]>; readonly socket: Socket } => {
+      const socket = open()
+      const answer = answers(socket, 1)
+      socket.write(request())
+      return { answer, socket }
+    }
+    const busy = Array.from({ length: maxConnections }, send)
+    await full.promise
+    finish.resolve()
+    for (const { answer } of busy) assert.equal((await answer)[0]?.status, 200)
+    const closed = busy.map(({ socket }) => once(socket, 'close'))
+    const turnedAway = send()
+    await assert.rejects(turnedAway.answer)
+    await Promise.all(closed)
+    assert.equal((await send().answer)[0]?.status, 200)
   })
 })
 
@@ -335,6 +417,25 @@ describe('requests that are not HTTP, or too much of it', () => {
       'another method in absolute form',
       request({ line: 'GET http://sts/token?a=b HTTP/1.1' }),
       'request_method_not_allowed',
+    ],
+    ['an escaped path', request({ line: 'POST /%74oken HTTP/1.1' }), 'request_not_found'],
+    [
+      'an escaped path in absolute form',
+      request({ line: 'POST http://sts/tok%65n HTTP/1.1' }),
+      'request_not_found',
+    ],
+    [
+      'an escaped path with a query',
+      request({ line: 'POST /%74oken?a=b HTTP/1.1' }),
+      'request_not_found',
+    ],
+    [
+      'an escaped path, whatever is wrong with its body',
+      request({
+        line: 'POST /%74oken HTTP/1.1',
+        headers: ['Host: sts', 'Content-Type: text/plain', LENGTH],
+      }),
+      'request_not_found',
     ],
     ['a method of WebDAV', request({ line: 'LOCK /token HTTP/1.1' }), 'request_method_not_allowed'],
     ['the server itself', request({ line: 'OPTIONS * HTTP/1.1' }), 'request_not_found'],

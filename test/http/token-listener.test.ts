@@ -117,6 +117,36 @@ describe('POST /token', () => {
   })
 })
 
+describe('whose connection it is', () => {
+  const TLS = { tls: {} }
+
+  it('outlasts the hour for which a sidecar keeps an idle connection', (t) => {
+    assert.ok(tokenListener(t).app.server.keepAliveTimeout > 3_600_000)
+  })
+
+  it('P5 keeps an idle connection of a caller for a minute or so', (t) => {
+    const { keepAliveTimeout } = tokenListener(t, TLS).app.server
+    assert.ok(keepAliveTimeout >= 60_000 && keepAliveTimeout <= 75_000, `${keepAliveTimeout}`)
+  })
+
+  const cases: [string, Partial<TokenListenerOptions>, string][] = [
+    ['a stranger leaves', { ...TLS, exchange: deny('client_missing') }, 'close'],
+    [
+      'a known caller who is denied stays',
+      { ...TLS, exchange: deny('grant_type_unsupported') },
+      'keep-alive',
+    ],
+    ['a granted one stays', TLS, 'keep-alive'],
+    ['a stranger behind a sidecar', { exchange: deny('client_missing') }, 'keep-alive'],
+  ]
+  for (const [name, changes, connection] of cases) {
+    it(`P5 ${name}: ${connection}`, async (t) => {
+      const response = await tokenListener(t, changes).app.inject(VALID)
+      assert.equal(response.headers.connection, connection)
+    })
+  }
+})
+
 describe('what never reaches the exchange', () => {
   const type = (value: string) => ({ headers: { 'content-type': value } })
   const refused: [string, InjectOptions, Reason][] = [

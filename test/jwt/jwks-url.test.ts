@@ -325,3 +325,42 @@ test('discovery that fails is an outage of the issuer', async () => {
     assert.equal(said(await source.current()), `${problem}, retry after 10`)
   }
 })
+
+test('a fetch that throws is a failure like any other: not the end of the source, nor of the process', async () => {
+  server.serve(first)
+  const clock = { ms: 1_000_000 }
+  const logged: object[] = []
+  let broken = true
+  const source = jwksUrlSource({
+    from: { jwksUri: server.url },
+    allowed: ALGORITHMS,
+    monotonic: () => clock.ms,
+    log: { info: () => undefined, warn: (fields) => void logged.push(fields) },
+    allowHttp: true,
+    // Read at each fetch, within it. What it says may not be ours to repeat.
+    get ca(): string {
+      if (broken) throw new RangeError('secret')
+      return ''
+    },
+  })
+  open.push(source)
+  const unavailable = { unavailable: 'unexpected RangeError', retryAfterSeconds: 10 }
+  assert.deepEqual(await source.current(), unavailable)
+  assert.deepEqual(await source.refreshed(), unavailable)
+  broken = false
+  clock.ms += 10_000
+  assert.equal(said(await source.current()), 'first')
+
+  // Beside a request nobody waits for the fetch: a rejection would be an unhandled one.
+  broken = true
+  clock.ms += 10 * MINUTE
+  const held = source.current()
+  assert.ok(!(held instanceof Promise))
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(logged.length, 2)
+  broken = false
+  clock.ms += 10_000
+  server.serve(second)
+  source.current()
+  assert.equal(said(await source.refreshed()), 'second')
+})

@@ -12,6 +12,7 @@ import {
   listKeys,
   listTimeline,
   markRestored,
+  onlyVerifies,
   revokeKey,
   rewrapKeys,
   rotateKeys,
@@ -326,7 +327,11 @@ test('P5: a backup that is restored serves and verifies the old keys, and signs 
   await restoreDatabase({
     from: backup,
     to,
-    prepare: (copy) => void markRestored(copy, world.policy, world.clock.wall),
+    prepare: (copy) => {
+      assert.equal(onlyVerifies(copy), false)
+      markRestored(copy, world.policy, world.clock.wall)
+    },
+    check: (copy) => assert.equal(onlyVerifies(copy), true),
   })
   const restored = world.process({ db: openDatabase(to) })
   must(await restored.start())

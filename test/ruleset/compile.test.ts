@@ -4,7 +4,8 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { parseSpiffeId } from '../../src/clients/spiffe-id.ts'
 import { parseIdentityPattern } from '../../src/ruleset/identity.ts'
-import { BOUTIQUE, compiled, load, told } from '../support/rules.ts'
+import { loadRuleset } from '../../src/ruleset/load.ts'
+import { BOUTIQUE, CONTEXT, compiled, load, told } from '../support/rules.ts'
 
 const id = (text: string) => {
   const parsed = parseSpiffeId(text)
@@ -22,6 +23,23 @@ describe('compileRuleset', () => {
     assert.equal(rules.targets.get('https://checkout.boutique.example'), checkout)
     assert.equal(rules.services.get('boutique/payment')?.audience, 'payment.boutique')
     assert.equal(checkout.lifetimeSeconds, 300)
+  })
+
+  it('refuses a service that is this deployment itself', () => {
+    const own = 'spiffe://cluster.local/ns/mesh-sts/sa/mesh-sts'
+    const problemsOf = (identity: string, ownIdentity: string | undefined) => {
+      const text = BOUTIQUE.replace('scopes: [ui]', `identity: "${identity}"`)
+      return told(
+        loadRuleset([{ file: 'rules/0.yaml', text }], { ...CONTEXT, ownIdentity }).problems,
+      )
+    }
+    for (const identity of [own, 'spiffe://cluster.local/ns/mesh-sts/sa/*']) {
+      assert.deepEqual(problemsOf(identity, undefined), [])
+      assert.deepEqual(problemsOf(identity, own), [
+        `6:15 identity ${identity} is this deployment's own (client_auth.xfcc.self)`,
+      ])
+    }
+    assert.deepEqual(problemsOf('spiffe://cluster.local/ns/mesh-sts/sa/other', own), [])
   })
 
   const faults: readonly (readonly [string, string, string, string[]])[] = [
@@ -229,6 +247,16 @@ describe('compileRuleset', () => {
       const { ruleset, problems } = load(changed)
       assert.deepEqual(told(problems), expected)
       assert.equal(ruleset, undefined)
+    })
+  }
+
+  for (const other of [
+    'HTTPS://Frontend.boutique.example',
+    'https://frontend.boutique.example:443',
+  ]) {
+    it(`refuses audience ${other} beside https://frontend.boutique.example`, () => {
+      const { problems } = load(BOUTIQUE.replace('https://checkout.boutique.example', other))
+      assert.match(told(problems).join(), /^5:15 audience .* looks like /)
     })
   }
 

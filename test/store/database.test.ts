@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { isBusy, openDatabase } from '../../src/store/database.ts'
@@ -87,3 +87,16 @@ test('a file that is no database, and a folder that is not there, are told as su
   const nowhere = join(folder, 'nowhere', 'sts.db')
   assert.throws(() => openDatabase(nowhere, { create: true }), problemIs('database_unreadable'))
 })
+
+for (const suffix of ['-wal', '-shm', '-journal']) {
+  test(`no database is created beside the ${suffix} of an older one`, (t) => {
+    const path = join(temporaryFolder(t), 'sts.db')
+    writeFileSync(path + suffix, 'the last audit rows')
+    assert.throws(
+      () => openDatabase(path, { create: true }),
+      (error) => problemIs('database_exists')(error) && String(error).includes(`${path}${suffix},`),
+    )
+    assert.equal(existsSync(path), false)
+    assert.equal(readFileSync(path + suffix, 'utf8'), 'the last audit rows')
+  })
+}

@@ -6,13 +6,28 @@ import { fail } from '../../src/oauth/reasons.ts'
 import { createUsedAssertions } from '../../src/store/used-assertions.ts'
 import type { Writer } from '../../src/store/writer.ts'
 import { migratedPath, NOW, open, recordedLog, startWriter } from '../support/audit-store.ts'
+import { handClock } from '../support/hand-clock.ts'
 
 const EXP = NOW / 1000 + 60
 const SKEW_SECONDS = 30
 const MARGIN_MS = 300_000
 
-const assertionsOn = (writer: Pick<Writer, 'write'>, now = () => NOW) =>
-  createUsedAssertions({ writer, skewSeconds: SKEW_SECONDS, now, log: recordedLog() })
+const SETTLE_MS = 300_000
+
+/** With the clock to move it by, which has not settled, and what it logs. */
+function movedAssertions(writer: Pick<Writer, 'write'>, start: number) {
+  const { clocks, pass, jump } = handClock(start)
+  const log = recordedLog()
+  const assertions = createUsedAssertions({ writer, skewSeconds: SKEW_SECONDS, ...clocks, log })
+  return { ...assertions, pass, jump, log }
+}
+
+/** With a clock that has settled; it is NOW. */
+function assertionsOn(writer: Pick<Writer, 'write'>) {
+  const { pass, ...assertions } = movedAssertions(writer, NOW - SETTLE_MS)
+  pass(SETTLE_MS)
+  return assertions
+}
 
 test('field-6 #14 the first claim of an assertion wins, every later one is a replay', async (t) => {
   const { claim } = assertionsOn(await startWriter(t, migratedPath(t)))
@@ -63,17 +78,53 @@ test('the sweep forgets what expired, in steps, and nothing that is still accept
   const path = migratedPath(t)
   const writer = await startWriter(t, path)
   const left = open(t, path).prepare('SELECT count(*) FROM used_assertions').pluck()
-  let now = NOW
-  const { claim, sweep } = assertionsOn(writer, () => now)
+  const { claim, sweep, pass } = movedAssertions(writer, NOW)
   await Promise.all(Array.from({ length: 450 }, (_, index) => claim('a', `jti-${index}`, EXP)))
   await claim('a', 'later', EXP + 1)
   const end = (EXP + SKEW_SECONDS) * 1000 + MARGIN_MS
-  now = end - 1
+  pass(end - 1 - NOW)
   assert.equal(await sweep(), 0)
-  now = end
+  pass(1)
   assert.equal(await sweep(), 450)
   assert.equal(left.get(), 1)
   assert.equal((await claim('a', 'later', EXP + 1)).ok, false)
+})
+
+test('P3: a clock that is a month ahead for a while makes no used assertion new', async (t) => {
+  const { claim, sweep, pass, jump, log } = movedAssertions(
+    await startWriter(t, migratedPath(t)),
+    NOW,
+  )
+  pass(SETTLE_MS)
+  const month = 30 * 24 * 3_600_000
+  const exp = EXP + 3600
+  assert.ok((await claim('a', 'jti', exp)).ok)
+  jump(month)
+  assert.equal(await sweep(), 0)
+  pass(11_000)
+  assert.equal(await sweep(), 0)
+  jump(-month)
+  assert.equal(await sweep(), 0)
+  const again = await claim('a', 'jti', exp)
+  assert.equal(again.ok ? 'accepted' : again.reason, 'client_assertion_replayed')
+  assert.deepEqual(log.lines, [
+    {
+      level: 'warn',
+      fields: { jumpMs: month },
+      message: 'clock jump, sweep of used assertions held back',
+    },
+  ])
+  pass(24 * 3_600_000)
+  assert.equal(await sweep(), 1)
+})
+
+test('P3: in its first five minutes a process forgets nothing', async (t) => {
+  const { claim, sweep, pass } = movedAssertions(await startWriter(t, migratedPath(t)), NOW)
+  await claim('a', 'jti', EXP - 24 * 3600)
+  pass(SETTLE_MS - 1)
+  assert.equal(await sweep(), 0)
+  pass(1)
+  assert.equal(await sweep(), 1)
 })
 
 test('the sweep ends where writes fail', async () => {

@@ -69,6 +69,26 @@ test('P2 no level of another issuer may name ours', () => {
   }
 })
 
+test("no level of another issuer's token names ours in another spelling", () => {
+  for (const iss of [
+    `${SELF}/`,
+    'https://STS.boutique.example',
+    'HTTPS://sts.boutique.example',
+    'http://sts.boutique.example',
+    'sts.boutique.example/',
+  ]) {
+    const act = { sub: 'a', act: { sub: FRONTEND, iss } }
+    assert.equal(reasonOf(parseAct(act, FOREIGN)), 'subject_token_act_malformed', iss)
+    assert.equal(reasonOf(parseAct(act, OWN)), 'ok', iss)
+  }
+})
+
+test('other issuers may be named: whose token it is vouches for its chain', () => {
+  for (const iss of [CORP, `${CORP}/`, 'https://agents.example']) {
+    assert.equal(reasonOf(parseAct({ sub: 'a', iss }, FOREIGN)), 'ok', iss)
+  }
+})
+
 for (const [name, level] of [
   ['null', null],
   ['a text', FRONTEND],

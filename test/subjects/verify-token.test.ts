@@ -169,6 +169,15 @@ const REFUSED: readonly [name: string, change: Case, problem: string][] = [
     { key: partnerKey, claims: { iss: PARTNER_ISS }, header: { typ: 'JWT' } },
     'type_not_accepted',
   ],
+  [
+    'a logout token with typ JWT as ID token',
+    {
+      type: 'id_token',
+      header: { typ: 'JWT' },
+      claims: { events: { 'http://schemas.openid.net/event/backchannel-logout': {} } },
+    },
+    'claim_malformed',
+  ],
   ['no exp', { claims: { exp: undefined } }, 'claim_malformed'],
   ['exp is now', { claims: { exp: NOW_SECONDS } }, 'expired'],
   ['P1 exp within the skew', { claims: { exp: NOW_SECONDS - 1 } }, 'expired'],

@@ -83,6 +83,7 @@ export const denied = (change: Partial<AuditEvent> = {}): AuditEvent => ({
   rule: undefined,
   issued: undefined,
   traceId: undefined,
+  truncated: undefined,
   ...change,
 })
 
@@ -146,6 +147,7 @@ export function granted(change: Partial<AuditEvent> = {}): AuditEvent {
       exp: 1_700_000_300,
     },
     traceId: '4bf92f3577b34da6a3ce929d0e0e4736',
+    truncated: ['request.audiences: 3 of 5 left out'],
     ...change,
   }
 }

@@ -77,6 +77,7 @@ export const EVENT: AuditEvent = {
   rule: 'boutique/checkout <- boutique/frontend [corporate]',
   issued: undefined,
   traceId: undefined,
+  truncated: undefined,
 }
 
 /** Grants every form that parses, as `exchange` would answer. */

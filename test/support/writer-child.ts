@@ -22,8 +22,14 @@ async function recordForever(): Promise<void> {
 
 /** Waits for the starting signal on stdin, claims assertions 0 … amount-1, and tells those it got. */
 async function claimAll(): Promise<void> {
-  const log = { error: () => undefined }
-  const assertions = createUsedAssertions({ writer, skewSeconds: 60, now: Date.now, log })
+  const log = { warn: () => undefined, error: () => undefined }
+  const assertions = createUsedAssertions({
+    writer,
+    skewSeconds: 60,
+    now: Date.now,
+    monotonic: () => performance.now(),
+    log,
+  })
   while (!writer.writable()) await new Promise((resolve) => setTimeout(resolve, 2))
   process.stdout.write('ready\n')
   await new Promise((resolve) => process.stdin.once('data', resolve))
