@@ -160,14 +160,15 @@ test('the view audit reads what is searched out of the record', (t) => {
   })
 })
 
-test('deletes and time ranges use the one index', (t) => {
+test('deletes by age use the one index, deletes of the oldest the order of rows; nothing is sorted', (t) => {
   const db = open(t, migratedPath(t))
   const plan = (sql: string, ...values: SqlValue[]) =>
     db.prepare<SqlValue[], { detail: string }>(`EXPLAIN QUERY PLAN ${sql}`).all(...values)
+  const used = { delete_events_before: 'audit_events_time', delete_oldest_events: 'PRIMARY KEY' }
   for (const name of ['delete_events_before', 'delete_oldest_events'] as const) {
     const steps = plan(WRITES[name].sql, ...SAMPLES[name]).map(({ detail }) => detail)
     assert.ok(
-      steps.some((step) => step.includes('audit_events_time')),
+      steps.some((step) => step.includes(used[name])),
       steps.join('\n'),
     )
     assert.ok(!steps.some((step) => step.includes('TEMP B-TREE')), steps.join('\n'))
