@@ -1,8 +1,8 @@
 // Owns the exchange: every request's way from the form to the answer, in reading order.
 // Must not know HTTP, files, the database or any adapter; it declares the ports that it needs.
-import { hash } from 'node:crypto'
 import { boundDenied } from './audit/bound.ts'
-import type { AuditEvent, RecordedActor, RecordedToken } from './audit/event.ts'
+import type { AuditEvent } from './audit/event.ts'
+import { eventOf, type Trail } from './audit/trail.ts'
 import type { Client, ClientEvidence } from './clients/client.ts'
 import type { Form } from './oauth/form.ts'
 import { TOKEN_TYPES, type TokenType } from './oauth/names.ts'
@@ -14,7 +14,6 @@ import {
   type TokenRequest,
 } from './oauth/request.ts'
 import { decide } from './ruleset/decide.ts'
-import type { Decision } from './ruleset/decision.ts'
 import type { Ruleset, Service } from './ruleset/ruleset.ts'
 import type { Actor, Subject } from './subjects/subject.ts'
 import { mint, type SignClaims } from './tokens/mint.ts'
@@ -84,17 +83,6 @@ export interface TokenResponse {
   readonly scope: string
 }
 
-/** What has been learnt so far; the audit records as much of it as there is. */
-interface Trail {
-  readonly client: Client
-  service?: Service | undefined
-  request?: TokenRequest
-  subject?: Subject
-  actor?: Actor
-  decision?: Decision
-  minted?: MintedToken
-}
-
 /**
  * Exchanges one token. Order: cheapest and least trusting first. Whatever happens after the caller is
  * authenticated and admitted is durable in the audit before this function answers (P3).
@@ -132,9 +120,14 @@ export async function exchange(
   if (!admitted.ok) return refuse(admitted)
 
   // From here on every end is recorded before it is told.
-  const trail: Trail = { client: client.value }
+  const trail: Trail = {
+    client: client.value,
+    listener: input.evidence.listener,
+    rulesetHash: rules.hash,
+    traceId: input.traceId,
+  }
   const settle = async (result: Result<TokenResponse>): Promise<ExchangeOutcome> => {
-    const event = boundDenied(eventOf(decisionId, now, input, rules, trail, result))
+    const event = boundDenied(eventOf(decisionId, now, trail, result))
     const recorded = await ports.record(event)
     timed('record')
     return { decisionId, event, result: recorded.ok ? result : recorded }
@@ -245,76 +238,5 @@ function stages(ports: ExchangePorts): (stage: Stage) => void {
     const at = ports.stopwatch()
     ports.observeStage(stage, at - last)
     last = at
-  }
-}
-
-function eventOf(
-  decisionId: string,
-  now: number,
-  input: ExchangeInput,
-  rules: Ruleset,
-  trail: Trail,
-  result: Result<TokenResponse>,
-): AuditEvent {
-  const { client, service, request, subject, actor, decision, minted } = trail
-  return {
-    decisionId,
-    time: now,
-    outcome: result.ok ? 'granted' : 'denied',
-    reason: result.ok ? undefined : result.reason,
-    detail: result.ok ? undefined : result.detail,
-    rulesetHash: rules.hash,
-    caller: {
-      id: client.id,
-      method: client.method,
-      peer: client.peer,
-      listener: input.evidence.listener,
-      service: service?.name,
-    },
-    subject: subject === undefined ? undefined : recordedToken(subject),
-    actor: actor && recordedActor(actor),
-    request: request && {
-      audiences: request.audiences,
-      resources: request.resources,
-      scopes: request.scopes,
-      requestedTokenType: request.requestedTokenType,
-    },
-    target: decision?.target?.name,
-    rule: decision?.rule?.id,
-    issued: minted && {
-      jti: minted.claims.jti,
-      tokenHash: hash('sha256', minted.token, 'hex'),
-      kid: minted.kid,
-      aud: minted.claims.aud,
-      sub: minted.claims.sub,
-      scopes: minted.claims.scope.split(' '),
-      claims: minted.passedClaims,
-      chain: minted.claims.chain ?? [],
-      act: minted.claims.act,
-      exp: minted.claims.exp,
-    },
-    traceId: input.traceId,
-    truncated: undefined,
-  }
-}
-
-function recordedActor({ issuer, iss, sub, exp, jti, tokenHash }: Actor): RecordedActor {
-  return { issuer, iss, sub, exp, jti, tokenHash }
-}
-
-function recordedToken(subject: Subject): RecordedToken {
-  return {
-    issuer: subject.issuer,
-    iss: subject.iss,
-    sub: subject.sub,
-    tokenType: subject.tokenType,
-    audiences: subject.audiences,
-    scopes: [...subject.scopes],
-    exp: subject.exp,
-    act: subject.act,
-    mayAct: subject.mayAct,
-    chain: subject.chain,
-    jti: subject.jti,
-    tokenHash: subject.tokenHash,
   }
 }
