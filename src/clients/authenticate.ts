@@ -2,6 +2,7 @@
 // Must not verify anything itself; each method has its own file.
 import { ownClaim } from '../jwt/claims.ts'
 import { parseCompactJwt, type UnverifiedJwt } from '../jwt/compact.ts'
+import { createRecent, type Recent } from '../jwt/recent.ts'
 import { JWT_BEARER_ASSERTION, JWT_SPIFFE_ASSERTION } from '../oauth/names.ts'
 import { fail, ok, type Result } from '../oauth/reasons.ts'
 import { assertionFailure } from './assertion.ts'
@@ -11,7 +12,6 @@ import { createKubernetes, type KubernetesOptions } from './kubernetes.ts'
 import { createMtls, type MtlsOptions } from './mtls.ts'
 import { canonicalAddress } from './peer-address.ts'
 import { createPrivateKeyJwt, type PrivateKeyJwtOptions } from './private-key-jwt.ts'
-import { createProvedAssertions, type ProvedAssertions } from './proved-assertions.ts'
 import type { RateLimit } from './rate-limit.ts'
 import type { SpiffeId } from './spiffe-id.ts'
 import { createXfcc, type XfccOptions } from './xfcc.ts'
@@ -57,7 +57,7 @@ const MAX_PROVED_ASSERTIONS = 16_384
 export function createClientAuthenticator(options: ClientAuthenticatorOptions): AuthenticateClient {
   const methods = createMethods(options)
   checkListeners(options.methodsByListener, methods)
-  const proved = createProvedAssertions(MAX_PROVED_ASSERTIONS)
+  const proved = createRecent<true>(MAX_PROVED_ASSERTIONS)
 
   return async (evidence, now) => {
     const enabled = options.methodsByListener.get(evidence.listener) ?? NO_METHODS
@@ -165,7 +165,7 @@ async function fromAssertion(
   assertion: string,
   context: Context,
   options: ClientAuthenticatorOptions,
-  proved: ProvedAssertions,
+  proved: Recent<true>,
 ): Promise<Result<Client>> {
   const { enabled, evidence, now } = context
   const kinds = assertionMethods(evidence.parameters.clientAssertionType)
@@ -183,7 +183,7 @@ async function fromAssertion(
   if (!attempt.ok) return attempt
   const client = await verifyAssertion(method, jwt.value, peer, context)
   // What is used once is worth nothing afterwards, so it earns no allowance of its own.
-  if (client.ok && method !== 'private_key_jwt') proved.add(jwt.value.hash)
+  if (client.ok && method !== 'private_key_jwt') proved.set(jwt.value.hash, true)
   return client
 }
 
@@ -195,10 +195,10 @@ function admitAttempt(
   group: string,
   now: number,
   options: ClientAuthenticatorOptions,
-  proved: ProvedAssertions,
+  proved: Recent<true>,
 ): Result<void> {
   const { attempts, peerAttempts, provedAttempts } = options
-  if (provedAttempts !== undefined && proved.has(jwt.hash)) {
+  if (provedAttempts !== undefined && proved.get(jwt.hash) === true) {
     return provedAttempts.take(jwt.hash, now)
   }
   const named = attempts?.take(attemptKey(jwt), now, group) ?? ADMITTED

@@ -1,6 +1,6 @@
 // Owns client authentication by JWT-SVID (JWT-SVID.md, draft-ietf-oauth-spiffe-client-auth).
 // Must not refuse a second use: Workload API clients cache an SVID and present it until it expires.
-import type { Algorithm } from '../jwt/algorithms.ts'
+import { ALGORITHMS, type Algorithm } from '../jwt/algorithms.ts'
 import { checkTimes, checkTyp, requiredText, TYP_ABSENT } from '../jwt/claims.ts'
 import { jwtFail, type UnverifiedJwt } from '../jwt/compact.ts'
 import type { KeySource } from '../jwt/key-source.ts'
@@ -25,17 +25,9 @@ export interface JwtSvidOptions {
 export type AuthenticateJwtSvid = (jwt: UnverifiedJwt, now: number) => Promise<Result<SpiffeId>>
 
 /** SP-02: these and no EdDSA. The keys' own allowed set should be the same. */
-export const JWT_SVID_ALGORITHMS: readonly Algorithm[] = [
-  'ES256',
-  'ES384',
-  'ES512',
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-]
+export const JWT_SVID_ALGORITHMS: readonly Algorithm[] = ALGORITHMS.filter(
+  (algorithm) => algorithm !== 'EdDSA',
+)
 
 const HEADER_MEMBERS: ReadonlySet<string> = new Set(['alg', 'kid', 'typ'])
 const TYPES = ['JWT', 'JOSE', TYP_ABSENT]

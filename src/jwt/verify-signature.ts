@@ -4,6 +4,7 @@ import { verify as cryptoVerify } from 'node:crypto'
 import { type Algorithm, CRYPTO } from './algorithms.ts'
 import { type JwtResult, jwtFail, jwtOk, type UnverifiedJwt } from './compact.ts'
 import type { KeySet, KeySource, KeySourceOutage, VerificationKey } from './key-source.ts'
+import { createRecent } from './recent.ts'
 
 export interface SignatureVerifier {
   /**
@@ -29,7 +30,7 @@ const MAX_TRIES = 8
 
 /** Creates a verifier; its cache holds only hashes and versions, and only of tokens that verified. */
 export function createSignatureVerifier(options: SignatureVerifierOptions): SignatureVerifier {
-  const verified = createVerifiedCache(options.cacheEntries)
+  const verified = createRecent<string>(options.cacheEntries)
 
   async function verify(
     jwt: UnverifiedJwt,
@@ -51,9 +52,9 @@ export function createSignatureVerifier(options: SignatureVerifierOptions): Sign
   }
 
   function verifyWith(jwt: UnverifiedJwt, set: KeySet): JwtResult<void> {
-    if (verified.has(jwt.hash, set.version)) return jwtOk(undefined)
+    if (verified.get(jwt.hash) === set.version) return jwtOk(undefined)
     const result = verifyWithKeys(jwt, set)
-    if (result.ok) verified.add(jwt.hash, set.version)
+    if (result.ok) verified.set(jwt.hash, set.version)
     return result
   }
 
@@ -86,31 +87,4 @@ function verifyWithKeys(jwt: UnverifiedJwt, set: KeySet): JwtResult<void> {
 function isSignedBy(jwt: UnverifiedJwt, { algorithm, key }: VerificationKey): boolean {
   const { digest, options } = CRYPTO[algorithm]
   return cryptoVerify(digest, Buffer.from(jwt.signingInput), { ...options, key }, jwt.signature)
-}
-
-/**
- * Two generations: when the young one is full it becomes the old one, and the old one goes at once.
- * A Map that drops its oldest entry one by one leaves holes that every look at its head walks over.
- */
-function createVerifiedCache(maxEntries: number) {
-  const generation = Math.ceil(maxEntries / 2)
-  let young = new Map<string, string>()
-  let old = new Map<string, string>()
-  const add = (hash: string, version: string): void => {
-    if (generation === 0) return
-    if (young.size >= generation) {
-      old = young
-      young = new Map()
-    }
-    young.set(hash, version)
-  }
-  return {
-    add,
-    has(hash: string, version: string): boolean {
-      if (young.get(hash) === version) return true
-      if (old.get(hash) !== version) return false
-      add(hash, version)
-      return true
-    },
-  }
 }
