@@ -2,7 +2,7 @@
 // Must not know HTTP, files, the database or any adapter; it declares the ports that it needs.
 import { boundDenied } from './audit/bound.ts'
 import type { AuditEvent } from './audit/event.ts'
-import { eventOf, type Trail } from './audit/trail.ts'
+import { eventsOf, type Trail } from './audit/trail.ts'
 import type { Client, ClientEvidence } from './clients/client.ts'
 import type { Form } from './oauth/form.ts'
 import { TOKEN_TYPES, type TokenType } from './oauth/names.ts'
@@ -13,11 +13,12 @@ import {
   parseTokenRequest,
   type TokenRequest,
 } from './oauth/request.ts'
-import { decide } from './ruleset/decide.ts'
 import type { Ruleset, Service } from './ruleset/ruleset.ts'
+import { type Presenter, presenterOf } from './subjects/presenter.ts'
 import type { Actor, Subject } from './subjects/subject.ts'
-import { mint, type SignClaims } from './tokens/mint.ts'
+import { type MintTools, mint } from './tokens/mint.ts'
 import type { MintedToken } from './tokens/minted.ts'
+import { tailor } from './tokens/tailor.ts'
 
 /** What the exchange needs from outside. Adapters and test fakes satisfy it structurally. */
 export interface ExchangePorts {
@@ -34,18 +35,20 @@ export interface ExchangePorts {
   readonly verifySubject: (
     token: string,
     type: TokenType,
-    presenter: Service,
+    presenter: Presenter,
     now: number,
   ) => Promise<Result<Subject>>
   readonly verifyActor: (
     token: string,
     type: TokenType,
-    presenter: Service,
+    presenter: Presenter,
     now: number,
   ) => Promise<Result<Actor>>
-  readonly sign: SignClaims
-  /** Resolves when the event is durable; `audit_unavailable` otherwise (P3). */
-  readonly record: (event: AuditEvent) => Promise<Result<void>>
+  readonly mintTools: MintTools
+  /** Whether tokens say which rules decided. */
+  readonly rulesetClaim: boolean
+  /** Resolves when all events are durable; `audit_unavailable` otherwise (P3). */
+  readonly record: (events: readonly AuditEvent[]) => Promise<Result<void>>
   /** Counts a request that was refused before its caller was known. */
   readonly countRefusal: (failure: Failure, peer: string, now: number) => void
   /** Told of an exception, which is a bug; the exchange is recorded and answered all the same. */
@@ -72,6 +75,8 @@ export interface ExchangeOutcome {
   readonly result: Result<TokenResponse>
   /** Undefined where the request was refused before its caller was known. */
   readonly event: AuditEvent | undefined
+  /** One for each token inside the one that was issued, or for which all was denied. */
+  readonly embedded: readonly AuditEvent[]
 }
 
 /** RFC 8693 §2.2.1. */
@@ -99,7 +104,7 @@ export async function exchange(
   // Nobody is known yet: such refusals are counted, not recorded.
   const refuse = (failure: Failure): ExchangeOutcome => {
     ports.countRefusal(failure, input.evidence.peerAddress, now)
-    return { decisionId, result: failure, event: undefined }
+    return { decisionId, result: failure, event: undefined, embedded: [] }
   }
 
   // 1 form and client parameters
@@ -127,10 +132,11 @@ export async function exchange(
     traceId: input.traceId,
   }
   const settle = async (result: Result<TokenResponse>): Promise<ExchangeOutcome> => {
-    const event = boundDenied(eventOf(decisionId, now, trail, result))
-    const recorded = await ports.record(event)
+    const ended = eventsOf(decisionId, now, trail, result, ports.newDecisionId)
+    const [event, ...embedded] = ended.map(boundDenied)
+    const recorded = await ports.record(event === undefined ? [] : [event, ...embedded])
     timed('record')
-    return { decisionId, event, result: recorded.ok ? result : recorded }
+    return { decisionId, event, embedded, result: recorded.ok ? result : recorded }
   }
 
   try {
@@ -144,10 +150,11 @@ export async function exchange(
     trail.request = request.value
 
     // 4 what it hands in
+    const presenter = presenterOf(service, client.value)
     const subject = await ports.verifySubject(
       request.value.subjectToken,
       request.value.subjectTokenType,
-      service,
+      presenter,
       now,
     )
     timed('subject')
@@ -155,64 +162,52 @@ export async function exchange(
     trail.subject = subject.value
     if (request.value.actorToken !== undefined) {
       const { token, type } = request.value.actorToken
-      const actor = await ports.verifyActor(token, type, service, now)
+      const actor = await ports.verifyActor(token, type, presenter, now)
       timed('actor')
       if (!actor.ok) return settle(actor)
       trail.actor = actor.value
     }
 
-    // 5 whether it may
-    const decision = decide(rules, {
-      caller: {
-        service,
-        id: client.value.id,
-        iss: client.value.identity.kind === 'registered' ? ports.issuer : undefined,
-      },
-      subject: {
-        issuer: subject.value.issuer,
-        iss: subject.value.iss,
-        sub: subject.value.sub,
-        scopes: subject.value.scopes,
-        act: subject.value.act,
-        mayAct: subject.value.mayAct,
-      },
+    // 5 whether it may, and what it would get
+    const tailored = tailor(rules, {
+      caller: { service, id: client.value.id, iss: issuerOf(client.value, ports.issuer) },
+      subject: subject.value,
       actor: trail.actor,
       request: {
         audiences: request.value.audiences,
         resources: request.value.resources,
         scopes: request.value.scopes,
       },
-      selfIss: ports.issuer,
+      issuer: ports.issuer,
+      now,
+      newTokenId: ports.newTokenId,
+      rulesetClaim: ports.rulesetClaim,
     })
     timed('decide')
-    trail.decision = decision
-    if (!decision.allow) return settle(fail(decision.reason, decision.detail))
+    trail.tailored = tailored
+    if (tailored.outcome === 'denied') return settle(tailored.failure)
+    if (tailored.outcome === 'forwarded') {
+      return settle({ ok: true, value: forwarded(request.value, subject.value, now) })
+    }
 
-    // 6 the tailored token
-    const minted = mint(
-      {
-        decision,
-        subject: subject.value,
-        actor: trail.actor,
-        client: client.value,
-        issuer: ports.issuer,
-        now,
-        jti: ports.newTokenId(),
-      },
-      ports.sign,
-    )
+    // 6 the tailored token, and those inside it
+    const minted = mint(tailored, ports.mintTools)
     timed('mint')
     if (!minted.ok) return settle(minted)
     trail.minted = minted.value
 
     // 7 the record, then 8 the answer
-    return settle({ ok: true, value: respond(minted.value, request.value, now) })
+    return settle({ ok: true, value: respond(minted.value.token, request.value, now) })
   } catch (error) {
     // P3: what nobody expected is recorded as well.
     ports.reportBug(error, decisionId)
     return settle(fail('internal_error', 'an exception; the log has it'))
   }
 }
+
+/** A caller outside the mesh has a name only under our issuer. */
+const issuerOf = ({ identity }: Client, issuer: string): string | undefined =>
+  identity.kind === 'registered' ? issuer : undefined
 
 /** The service that an authenticated client is. */
 function serviceOf(rules: Ruleset, client: Client): Service | undefined {
@@ -229,6 +224,17 @@ function respond(minted: MintedToken, request: TokenRequest, now: number): Token
     token_type: request.requestedTokenType === 'access_token' ? 'Bearer' : 'N_A',
     expires_in: minted.claims.exp - Math.floor(now / 1000),
     scope: minted.claims.scope,
+  }
+}
+
+/** The token that was handed in, which the rule lets travel on as it is. */
+function forwarded(request: TokenRequest, subject: Subject, now: number): TokenResponse {
+  return {
+    access_token: request.subjectToken,
+    issued_token_type: TOKEN_TYPES[subject.tokenType],
+    token_type: subject.tokenType === 'access_token' ? 'Bearer' : 'N_A',
+    expires_in: Math.floor(subject.exp) - Math.floor(now / 1000),
+    scope: [...subject.scopes].join(' '),
   }
 }
 

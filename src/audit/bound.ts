@@ -10,7 +10,7 @@ const CUT_CHARACTERS = 160
 /** Gives the event as it is recorded: of a denial, lists that the caller chose are bounded, and it says which. */
 export function boundDenied(event: AuditEvent): AuditEvent {
   if (event.outcome === 'granted') return event
-  const notes: string[] = []
+  const notes: string[] = [...(event.truncated ?? [])]
   const bound = (name: string, values: readonly string[]): readonly string[] => {
     const kept = boundList(values)
     if (kept === values) return values
@@ -32,7 +32,7 @@ export function boundDenied(event: AuditEvent): AuditEvent {
     },
     subject: subject && { ...subject, scopes: bound('subject.scopes', subject.scopes) },
   }
-  return notes.length === 0 ? event : { ...bounded, truncated: notes }
+  return notes.length === (event.truncated?.length ?? 0) ? event : { ...bounded, truncated: notes }
 }
 
 /** The values that fit, from the first on; the same list where all do. */

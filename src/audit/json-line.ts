@@ -15,6 +15,7 @@ type Issued = NonNullable<AuditEvent['issued']>
 export function toJsonLine(event: AuditEvent): string {
   return JSON.stringify({
     decision_id: event.decisionId,
+    parent: event.parent,
     time: new Date(event.time).toISOString(),
     outcome: event.outcome,
     reason: event.reason,
@@ -26,6 +27,7 @@ export function toJsonLine(event: AuditEvent): string {
       peer: event.caller.peer,
       listener: event.caller.listener,
       service: event.caller.service,
+      audience: event.caller.audience,
     },
     subject: event.subject && writeToken(event.subject),
     actor: event.actor && writeActor(event.actor),
@@ -37,6 +39,8 @@ export function toJsonLine(event: AuditEvent): string {
     },
     target: event.target,
     rule: event.rule,
+    would_deny: event.wouldDeny.length === 0 ? undefined : event.wouldDeny,
+    forwarded: event.forwarded ? true : undefined,
     issued: event.issued && writeIssued(event.issued),
     trace_id: event.traceId,
     truncated: event.truncated,
@@ -57,8 +61,12 @@ function writeToken(token: RecordedToken): object {
     chain: token.chain,
     jti: token.jti,
     token_hash: token.tokenHash,
+    claims: isEmpty(token.claims) ? undefined : token.claims,
+    absent_claims: token.absentClaims.length === 0 ? undefined : token.absentClaims,
   }
 }
+
+const isEmpty = (record: object): boolean => Object.keys(record).length === 0
 
 function writeActor(actor: Actor): object {
   return {
@@ -80,6 +88,9 @@ function writeIssued(issued: Issued): object {
     sub: issued.sub,
     scopes: issued.scopes,
     claims: issued.claims,
+    ctx: issued.ctx.length === 0 ? undefined : issued.ctx,
+    ctx_hash: issued.ctxHash,
+    embedded: issued.embedded.length === 0 ? undefined : issued.embedded,
     chain: issued.chain,
     act: issued.act && writeAct(issued.act),
     exp: issued.exp,
@@ -94,12 +105,16 @@ function writeAct(act: Act): object {
 /** The record as JSON.parse gives it. */
 interface JsonRecord {
   readonly decision_id: string
+  readonly parent?: string
   readonly time: string
   readonly outcome: AuditEvent['outcome']
   readonly reason?: Reason
   readonly detail?: string
   readonly ruleset_hash: string
-  readonly caller: Omit<AuditEvent['caller'], 'service'> & { readonly service?: string }
+  readonly caller: Omit<AuditEvent['caller'], 'service' | 'audience'> & {
+    readonly service?: string
+    readonly audience?: string
+  }
   readonly subject?: JsonToken
   readonly actor?: JsonActor
   readonly request?: {
@@ -110,6 +125,8 @@ interface JsonRecord {
   }
   readonly target?: string
   readonly rule?: string
+  readonly would_deny?: readonly string[]
+  readonly forwarded?: boolean
   readonly issued?: JsonIssued
   readonly trace_id?: string
   readonly truncated?: readonly string[]
@@ -131,10 +148,15 @@ interface JsonToken extends JsonActor {
   readonly act?: Act
   readonly may_act?: MayAct
   readonly chain: readonly string[]
+  readonly claims?: Readonly<Record<string, unknown>>
+  readonly absent_claims?: readonly string[]
 }
 
-interface JsonIssued extends Omit<Issued, 'tokenHash' | 'act'> {
+interface JsonIssued extends Omit<Issued, 'tokenHash' | 'act' | 'ctx' | 'ctxHash' | 'embedded'> {
   readonly token_hash: string
+  readonly ctx?: readonly string[]
+  readonly ctx_hash?: string
+  readonly embedded?: readonly string[]
   readonly act?: Act
 }
 
@@ -143,12 +165,17 @@ export function fromJsonLine(text: string): AuditEvent {
   const record = JSON.parse(text) as JsonRecord
   return {
     decisionId: record.decision_id,
+    parent: record.parent,
     time: Date.parse(record.time),
     outcome: record.outcome,
     reason: record.reason,
     detail: record.detail,
     rulesetHash: record.ruleset_hash,
-    caller: { ...record.caller, service: record.caller.service },
+    caller: {
+      ...record.caller,
+      service: record.caller.service,
+      audience: record.caller.audience,
+    },
     subject: record.subject && readToken(record.subject),
     actor: record.actor && readActor(record.actor),
     request: record.request && {
@@ -159,6 +186,8 @@ export function fromJsonLine(text: string): AuditEvent {
     },
     target: record.target,
     rule: record.rule,
+    wouldDeny: record.would_deny ?? [],
+    forwarded: record.forwarded ?? false,
     issued: record.issued && readIssued(record.issued),
     traceId: record.trace_id,
     truncated: record.truncated,
@@ -183,9 +212,18 @@ function readToken(token: JsonToken): RecordedToken {
     chain: token.chain,
     jti: token.jti,
     tokenHash: token.token_hash,
+    claims: token.claims ?? {},
+    absentClaims: token.absent_claims ?? [],
   }
 }
 
-function readIssued({ token_hash, act, ...issued }: JsonIssued): Issued {
-  return { ...issued, tokenHash: token_hash, act }
+function readIssued({ token_hash, act, ctx, ctx_hash, embedded, ...issued }: JsonIssued): Issued {
+  return {
+    ...issued,
+    tokenHash: token_hash,
+    act,
+    ctx: ctx ?? [],
+    ctxHash: ctx_hash,
+    embedded: embedded ?? [],
+  }
 }

@@ -111,3 +111,11 @@ function boundsOf({ since, until, decisionId }: AuditFilters): { from: number; t
     to: Math.min(until ?? Number.MAX_SAFE_INTEGER, idTo ?? Number.MAX_SAFE_INTEGER),
   }
 }
+
+/** When the oldest event that is kept was recorded; undefined where there is none. */
+export function oldestEvent(db: Database): number | undefined {
+  const row = db
+    .prepare<[], { oldest: number | null }>('SELECT min(time) AS oldest FROM audit_events')
+    .get()
+  return row?.oldest ?? undefined
+}

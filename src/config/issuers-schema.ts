@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { ALGORITHMS } from '../jwt/algorithms.ts'
 import { TOKEN_TYPES, type TokenType } from '../oauth/names.ts'
 import { parseClaimPath } from '../subjects/scopes-from.ts'
+import { SELF, WORKLOAD } from '../subjects/subject.ts'
 import { issuerUrl, list, path, url } from './scalars.ts'
 
 const TOKEN_TYPE_NAMES = Object.keys(TOKEN_TYPES) as [TokenType, ...TokenType[]]
@@ -86,7 +87,7 @@ export const IssuerSchema = z.strictObject({
     .string({ error: NAME_WORDS })
     .regex(NAME, NAME_WORDS)
     .describe(
-      'Written before `sub` (`corp:alice`), so that no subjects of two issuers are taken for one another. Unique.',
+      'Written before `sub` (`corp:alice`), so that no subjects of two issuers are taken for one another. Unique, and not `spiffe`.',
     ),
 })
 
@@ -94,6 +95,9 @@ export const IssuerSchema = z.strictObject({
 export const IssuersSchema = z.record(z.string().regex(NAME, NAME_WORDS), IssuerSchema)
 
 /** Names that are built in. */
-export const RESERVED_ISSUER_NAMES: ReadonlySet<string> = new Set(['self', 'workload'])
+export const RESERVED_ISSUER_NAMES: ReadonlySet<string> = new Set([SELF, WORKLOAD])
+
+/** Before `//cluster.local/…` it would make a user's `sub` a workload's SPIFFE ID. */
+export const RESERVED_SUBJECT_PREFIX = 'spiffe'
 
 export type IssuerEntry = z.output<typeof IssuerSchema>

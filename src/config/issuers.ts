@@ -4,7 +4,11 @@ import type { Algorithm } from '../jwt/algorithms.ts'
 import type { TokenType } from '../oauth/names.ts'
 import { parseClaimPath, type ScopeSource } from '../subjects/scopes-from.ts'
 import type { IssuerName } from '../subjects/subject.ts'
-import { type IssuerEntry, RESERVED_ISSUER_NAMES } from './issuers-schema.ts'
+import {
+  type IssuerEntry,
+  RESERVED_ISSUER_NAMES,
+  RESERVED_SUBJECT_PREFIX,
+} from './issuers-schema.ts'
 import type { Report } from './shape.ts'
 
 /** Where the keys of an issuer come from; paths are absolute. */
@@ -31,6 +35,8 @@ export interface IssuerSettings {
 /** What the check of issuers needs to know of sts.yaml; undefined where that key is itself wrong. */
 export interface IssuerContext {
   readonly ownIssuer: string | undefined
+  /** `client_auth.kubernetes.issuer`. */
+  readonly clusterIssuer: string | undefined
   readonly allowHttp: boolean
 }
 
@@ -50,6 +56,18 @@ export function checkIssuers(
       report(
         [name, 'issuer'],
         'this is our own issuer URL; our tokens are the built-in issuer `self`',
+      )
+    }
+    if (entry.issuer === context.clusterIssuer) {
+      report(
+        [name, 'issuer'],
+        'this is the cluster’s issuer (client_auth.kubernetes); its tokens are the built-in issuer `workload`',
+      )
+    }
+    if (entry.subject_prefix === RESERVED_SUBJECT_PREFIX) {
+      report(
+        [name, 'subject_prefix'],
+        'is reserved: a user could be taken for a workload by its SPIFFE ID',
       )
     }
     const sameIss = byIss.get(entry.issuer)

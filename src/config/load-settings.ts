@@ -95,6 +95,7 @@ function loadIssuers(
   const problems = [...shaped.problems]
   const context = {
     ownIssuer: typeof ownIssuer === 'string' ? ownIssuer : undefined,
+    clusterIssuer: sound.client_auth?.kubernetes?.issuer,
     // Where the relaxations are themselves wrong, only that is told.
     allowHttp: sound.relaxations?.allow_http_issuers !== false,
   }

@@ -124,6 +124,9 @@ const REFUSED_METHODS: Readonly<
   },
 }
 
+/** Their tokens are good as subject tokens too (issuer `workload`), whoever says who calls. */
+const USED_WITHOUT_LISTENER: ReadonlySet<string> = new Set(['jwt_svid', 'kubernetes'])
+
 function checkMethods({ listeners, client_auth }: Sound, report: Report): void {
   if (listeners === undefined) return
   const named = new Set<string>()
@@ -139,7 +142,7 @@ function checkMethods({ listeners, client_auth }: Sound, report: Report): void {
     })
   }
   for (const [method, settings] of Object.entries(client_auth ?? {})) {
-    if (settings !== undefined && !named.has(method)) {
+    if (settings !== undefined && !named.has(method) && !USED_WITHOUT_LISTENER.has(method)) {
       report(['client_auth', method], 'no listener names this method, so it is not used', {
         severity: 'warning',
         at: 'key',

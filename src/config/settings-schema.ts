@@ -16,6 +16,11 @@ import {
   url,
 } from './scalars.ts'
 
+/** A token without anything inside has some 600. */
+const MIN_TOKEN_BYTES = 1024
+/** Envoy's limit for all request headers together. */
+const MAX_TOKEN_BYTES = 60 * 1024
+
 const clientAuth = () =>
   list(z.enum(CLIENT_AUTH_METHODS)).describe(
     'How callers may prove who they are here: `token` takes xfcc, jwt_svid and kubernetes, `token_mtls` mtls, jwt_svid and kubernetes, `token_external` private_key_jwt.',
@@ -136,10 +141,14 @@ const clientAuthSettings = z.strictObject({
         .describe('Trust domain → its JWT bundle, `{file}` or `{url, ca_file}`.'),
     })
     .optional()
-    .describe('JWT-SVIDs as client assertions.'),
+    .describe(
+      'JWT-SVIDs as client assertions; and as subject tokens of the issuer `workload`, with or without a listener that names the method.',
+    ),
   kubernetes: kubernetes
     .optional()
-    .describe('Projected service-account tokens as client assertions.'),
+    .describe(
+      'Projected service-account tokens as client assertions; and as subject tokens of the issuer `workload`, with or without a listener that names the method.',
+    ),
   private_key_jwt: z
     .strictObject({})
     .optional()
@@ -241,6 +250,22 @@ export const SettingsSchema = z.strictObject({
     })
     .prefault({})
     .describe('What one caller, and all together, may ask.'),
+  tokens: z
+    .strictObject({
+      max_size: size({ min: MIN_TOKEN_BYTES, max: MAX_TOKEN_BYTES, example: '8KiB' })
+        .default(8192)
+        .describe(
+          'How large a token may be, with all that is embedded. Default `8KiB`, which many application servers take; Envoy caches verified tokens up to 4 KiB.',
+        ),
+      ruleset: z
+        .boolean()
+        .default(false)
+        .describe(
+          'Whether tokens name the rules that decided, in the claim `ruleset`. Default `false`.',
+        ),
+    })
+    .prefault({})
+    .describe('What all tokens have in common.'),
   log: z
     .strictObject({
       level: z

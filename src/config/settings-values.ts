@@ -38,6 +38,7 @@ export function toSettings(
       burst: entry.limits.burst ?? Math.max(1, Math.ceil(entry.limits.per_caller_per_second)),
       concurrentExchanges: entry.limits.concurrent_exchanges,
     },
+    tokens: { maxCharacters: entry.tokens.max_size, rulesetClaim: entry.tokens.ruleset },
     log: entry.log,
     rules: entry.rules.map(inConfig),
     relaxations: active.map(([name]) => name as Relaxation),

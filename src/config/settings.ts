@@ -95,6 +95,7 @@ export interface Settings {
     readonly burst: number
     readonly concurrentExchanges: number
   }
+  readonly tokens: { readonly maxCharacters: number; readonly rulesetClaim: boolean }
   readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error' }
   readonly issuersFile: string
   readonly issuers: readonly IssuerSettings[]

@@ -1,6 +1,12 @@
 // Owns line and column of values in a YAML text, computed only when something is wrong.
 // Must not judge what it finds.
-import { EVENT_ID, type Event, getScalarValue, SCALAR_STYLE, type ScalarEvent } from 'js-yaml'
+import {
+  EVENT_ID,
+  type Event,
+  getScalarValue,
+  SCALAR_STYLE,
+  type ScalarEvent,
+} from 'js-yaml/browser'
 
 /** Line and column, both from 1; columns in UTF-16 code units, as editors count. */
 export interface Position {
@@ -24,6 +30,15 @@ export function createTextPositions(text: string): (offset: number) => Position 
   }
 }
 
+/** Gives the text of a line, from 1, without its end. Reads the text at the first call only. */
+export function createLines(text: string): (line: number) => string {
+  let lineStarts: number[] | undefined
+  return (line) => {
+    lineStarts ??= startsOfLines(text)
+    return text.slice(lineStarts[line - 1] ?? text.length, lineStarts[line]).replace(/[\r\n]+$/, '')
+  }
+}
+
 /** YAML 1.2 §5.4: a line ends with LF, CR or both. */
 function startsOfLines(text: string): number[] {
   const starts = [0]
@@ -34,14 +49,26 @@ function startsOfLines(text: string): number[] {
   return starts
 }
 
-/** Event indexes of a child: its key (mappings only) and its value. */
+/** Indexes of a child's events: its key (mappings only) and its value. */
 interface Child {
   readonly key: number | undefined
   readonly value: number
 }
 
+/** What of the parser's events is needed to find a path: a tenth of their size. */
+interface Outline {
+  /** `EVENT_ID` of each event. */
+  readonly types: Uint8Array
+  /** Where each node's text begins; -1 where it has none. */
+  readonly offsets: Int32Array
+  /** For each opening event the index of its closing one, for others their own. */
+  readonly ends: Int32Array
+  /** The texts of keys, at the index of their event. */
+  readonly keys: ReadonlyMap<number, string>
+}
+
 /**
- * Gives the position of a path in a document, from the parser's events.
+ * Gives the position of a path in a document, from the parser's events, which are not kept.
  * Mappings are indexed once each, when a path first leads through them: many problems in a large
  * file cost about one walk.
  */
@@ -50,70 +77,81 @@ export function createPositions(
   events: readonly Event[],
 ): (path: readonly PropertyKey[], what?: 'key' | 'value') => Position {
   const positionAt = createTextPositions(text)
+  const outline = outlineOf(text, events)
   const indexed = new Map<number, ReadonlyMap<PropertyKey, Child>>()
-  let ends: Int32Array | undefined
 
   const childrenOf = (node: number): ReadonlyMap<PropertyKey, Child> => {
     const known = indexed.get(node)
     if (known !== undefined) return known
-    ends ??= matchEnds(events)
-    const children = listChildren(text, events, ends, node)
+    const children = listChildren(outline, node)
     indexed.set(node, children)
     return children
+  }
+  const offsetAt = (index: number | undefined): number | undefined => {
+    const offset = index === undefined ? undefined : outline.offsets[index]
+    return offset === -1 ? undefined : offset
   }
 
   return (path, what = 'value') => {
     let node = 1
-    let keyAt = offsetOf(text, events[node]) ?? 0
+    let keyAt = offsetAt(node) ?? 0
     let valueAt = keyAt
     for (const step of path) {
       const child = childrenOf(node).get(step)
       if (child === undefined) return positionAt(keyAt)
       node = child.value
-      const value = offsetOf(text, events[node])
-      const key = child.key === undefined ? undefined : offsetOf(text, events[child.key])
-      keyAt = key ?? value ?? valueAt
+      const value = offsetAt(node)
+      keyAt = offsetAt(child.key) ?? value ?? valueAt
       valueAt = value ?? keyAt
     }
     return positionAt(what === 'key' ? keyAt : valueAt)
   }
 }
 
-/** For each opening event the index of its closing one, for others their own. */
-function matchEnds(events: readonly Event[]): Int32Array {
+function outlineOf(text: string, events: readonly Event[]): Outline {
+  const types = new Uint8Array(events.length)
+  const offsets = new Int32Array(events.length)
   const ends = new Int32Array(events.length)
-  const open: number[] = []
+  const keys = new Map<number, string>()
+  /** Opening events, and how many nodes each has had so far. */
+  const open: { readonly start: number; nodes: number }[] = []
   events.forEach((event, index) => {
+    types[index] = event.type
+    offsets[index] = offsetOf(text, event) ?? -1
     ends[index] = index
     if (event.type === EVENT_ID.POP) {
-      const start = open.pop()
+      const start = open.pop()?.start
       if (start !== undefined) ends[start] = index
-    } else if (event.type !== EVENT_ID.SCALAR && event.type !== EVENT_ID.ALIAS) {
-      open.push(index)
+      return
+    }
+    const parent = open.at(-1)
+    const isKey =
+      parent !== undefined && types[parent.start] === EVENT_ID.MAPPING && parent.nodes++ % 2 === 0
+    if (event.type === EVENT_ID.SCALAR) {
+      if (isKey) keys.set(index, getScalarValue(text, event))
+    } else if (event.type !== EVENT_ID.ALIAS) {
+      open.push({ start: index, nodes: 0 })
     }
   })
-  return ends
+  return { types, offsets, ends, keys }
 }
 
 function listChildren(
-  text: string,
-  events: readonly Event[],
-  ends: Int32Array,
+  { types, ends, keys }: Outline,
   node: number,
 ): ReadonlyMap<PropertyKey, Child> {
   const children = new Map<PropertyKey, Child>()
-  const parent = events[node]
   const end = ends[node] ?? node
   const after = (index: number) => (ends[index] ?? index) + 1
-  if (parent?.type === EVENT_ID.SEQUENCE) {
+  if (types[node] === EVENT_ID.SEQUENCE) {
     for (let at = node + 1, item = 0; at < end; at = after(at), item++) {
       children.set(item, { key: undefined, value: at })
     }
-  } else if (parent?.type === EVENT_ID.MAPPING) {
+  } else if (types[node] === EVENT_ID.MAPPING) {
     for (let at = node + 1; at < end; ) {
       const value = after(at)
-      const key = events[at]
-      if (key?.type === EVENT_ID.SCALAR) children.set(getScalarValue(text, key), { key: at, value })
+      const key = keys.get(at)
+      if (key !== undefined) children.set(key, { key: at, value })
       at = after(value)
     }
   }

@@ -50,7 +50,10 @@ type TokenProblem =
   | 'expired'
   | 'not_yet_valid'
 
-/** What only an assertion is refused for: a subject's audience is judged with who presents it. */
+/**
+ * What only proofs of a workload are refused for, as an assertion or as its own subject token; the audience
+ * of anybody else's token is judged with who presents it.
+ */
 export type AssertionProblem = 'lifetime_too_long' | 'audience_not_accepted'
 
 /** What can be wrong with a JWT. */
@@ -147,6 +150,10 @@ export const WIRE = {
   subject_token_act_malformed: SUBJECT,
   subject_token_act_too_deep: SUBJECT,
   subject_token_may_act_malformed: SUBJECT,
+  subject_token_lifetime_too_long: SUBJECT,
+  subject_token_audience_not_accepted: SUBJECT,
+  subject_token_review_refused: SUBJECT,
+  subject_token_not_own: SUBJECT,
   ...jwtReasons('actor_token', ACTOR),
   actor_token_type_not_accepted: ACTOR,
   actor_token_presenter_not_allowed: ACTOR,
@@ -161,6 +168,13 @@ export const WIRE = {
   target_not_accepted: TARGET,
   target_issuer_not_accepted: TARGET,
   target_denied: TARGET,
+  deny_condition_met: SUBJECT,
+  deny_condition_error: SUBJECT,
+  condition_false: SUBJECT,
+  condition_error: SUBJECT,
+  forward_audience_mismatch: TARGET,
+  ctx_failed: SUBJECT,
+  embed_required_denied: TARGET,
   actor_not_allowed: ACTOR,
   act_may_act_mismatch: SUBJECT,
   act_impersonation_refused: SUBJECT,
@@ -168,6 +182,7 @@ export const WIRE = {
   scope_unknown: SCOPE,
   scope_not_justified: SCOPE,
   scope_none_justified: SCOPE,
+  scope_condition_failed: SCOPE,
 
   // mint
   mint_claim_malformed: SUBJECT,

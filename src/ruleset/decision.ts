@@ -1,6 +1,7 @@
 // Owns the words in which the ruleset is asked and answers. Must not decide.
 import type { Reason } from '../oauth/reasons.ts'
 import type { Act, IssuerName, MayAct } from '../subjects/subject.ts'
+import type { Expression, ExpressionResult } from './expression/expression.ts'
 import type { Rule, Service } from './ruleset.ts'
 
 /**
@@ -19,9 +20,12 @@ export interface Facts {
     readonly issuer: IssuerName
     readonly iss: string
     readonly sub: string
+    readonly audiences: readonly string[]
     readonly scopes: ReadonlySet<string>
-    readonly act: Act | undefined
-    readonly mayAct: MayAct | undefined
+    readonly claims: Readonly<Record<string, unknown>>
+    readonly act?: Act | undefined
+    readonly mayAct?: MayAct | undefined
+    readonly chain: readonly string[]
   }
   readonly actor:
     | { readonly issuer: IssuerName; readonly iss: string; readonly sub: string }
@@ -34,6 +38,53 @@ export interface Facts {
   }
   /** This deployment's issuer URL: `may_act.iss` may name it. */
   readonly selfIss: string
+  /** Milliseconds since the epoch; conditions may read it. */
+  readonly now: number
+}
+
+/** Where an expression stands. */
+export type ExpressionRole = 'when' | 'scope_when' | 'deny' | 'ctx'
+
+/**
+ * How expressions are evaluated. Live decisions, tests and explanations evaluate them; a proof assumes
+ * the worst, a replay refuses those whose inputs were not recorded.
+ */
+export type Evaluate = (
+  expression: Expression,
+  facts: Facts,
+  role: ExpressionRole,
+) => ExpressionResult
+
+/** One predicate that was looked at on the way to a decision. */
+export interface Step {
+  /** Stable and unique: `<rule id> when`, `<rule id> scope <scope>`, `<deny id>`, `<caller> calls <target>`. */
+  readonly predicate: string
+  readonly kind:
+    | 'target'
+    | 'calls'
+    | 'rule'
+    | 'deny'
+    | 'when'
+    | 'actor'
+    | 'may_act'
+    | 'act'
+    | 'forward'
+    | 'scope'
+    | 'scope_when'
+    | 'ctx'
+  /** Whether the exchange could go on. Of a deny: that it did not fire. */
+  readonly passed: boolean
+  /** What was compared with what. */
+  readonly detail: string
+  /** The predicate is in audit mode and did not count. */
+  readonly audited: boolean
+}
+
+/** How a decision is reached beside its facts; the live service passes nothing. */
+export interface DecideOptions {
+  /** The facts tell the decision on an embedded token from that on its parent. */
+  readonly trace?: (step: Step, facts: Facts) => void
+  readonly evaluate?: Evaluate
 }
 
 /** The ruleset's answer. */
@@ -43,8 +94,12 @@ export interface Allow {
   readonly allow: true
   readonly target: Service
   readonly rule: Rule
-  /** Granted scopes, in the target's order. */
+  /** Granted scopes, in the target's order; of a forwarded token, all that it brings. */
   readonly scopes: readonly string[]
+  /** The claim `ctx`; undefined where the target has none. */
+  readonly ctx: Readonly<Record<string, unknown>> | undefined
+  /** Predicates in audit mode that would have denied, by their ids. */
+  readonly wouldDeny: readonly string[]
 }
 
 export interface Denial {
@@ -55,4 +110,6 @@ export interface Denial {
   readonly target: Service | undefined
   /** The rule that came nearest. */
   readonly rule: Rule | undefined
+  /** Predicates in audit mode that would have denied before this one did. */
+  readonly wouldDeny: readonly string[]
 }

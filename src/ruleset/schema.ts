@@ -38,10 +38,14 @@ const callerReference = z
   .string()
   .max(127)
   .describe('A service, or `namespace/*` for every service of a namespace.')
+const audienceText = z
+  .string()
+  .regex(AUDIENCE, 'an audience is printable ASCII without space, quote or backslash')
+  .refine((text) => !mayHoldToken(text), NO_TOKEN)
 const issuerReference = z
   .string()
   .max(127)
-  .describe('A trusted issuer by its name in the issuers file, or `self`.')
+  .describe('A trusted issuer by its name in the issuers file, `self` or `workload`.')
 const oneOrMany = <T extends z.ZodType>(item: T) =>
   z.union([
     item,
@@ -49,13 +53,69 @@ const oneOrMany = <T extends z.ZodType>(item: T) =>
   ])
 const scopeList = z.array(scope).min(1, 'an empty list justifies nothing').max(MAX_LIST)
 
+/** Longer ones than the compiler of expressions takes are read, so that it can say so. */
+const MAX_EXPRESSION_READ = 16_384
+const expression = z.string().max(MAX_EXPRESSION_READ, 'an expression has at most 1024 characters')
+const mode = z
+  .enum(['enforce', 'audit'])
+  .optional()
+  .describe(
+    '`audit` decides as if the condition were absent, and counts and records what it would have denied. Default `enforce`.',
+  )
+const scopeWhen = expression
+  .optional()
+  .describe('CEL (docs/conditions.md); without it true the scope is not given.')
+
 const justification = z.union(
   [
     scopeList,
-    z.strictObject({ any: scopeList.describe('One of these justifies the scope.') }),
-    z.strictObject({ all: scopeList.describe('Only all of these together justify the scope.') }),
+    z.strictObject({
+      any: scopeList.describe('One of these justifies the scope.'),
+      when: scopeWhen,
+      mode,
+    }),
+    z.strictObject({
+      all: scopeList.describe('Only all of these together justify the scope.'),
+      when: scopeWhen,
+      mode,
+    }),
   ],
   { error: 'expected a list of scopes, {any: [...]} or {all: [...]}' },
+)
+
+const embed = z.union(
+  [
+    serviceReference,
+    z.strictObject({
+      to: serviceReference,
+      required: z
+        .boolean()
+        .optional()
+        .describe('Denies the whole exchange where this token is denied. Default: it is left out.'),
+    }),
+  ],
+  { error: 'expected a service or {to: service, required: true}' },
+)
+
+const ctxName = z
+  .string()
+  .regex(/^[a-z][a-z0-9_]{0,63}$/, 'a member of ctx is lower-case letters, digits and _')
+const MAX_CTX_TEXT = 256
+const ctxEntry = z.union(
+  [
+    z.strictObject({
+      claim: z.string().regex(CLAIM).describe('A claim of the subject token, under this name.'),
+    }),
+    z.strictObject({
+      value: z
+        .union([z.string().max(MAX_CTX_TEXT), z.number(), z.boolean()])
+        .describe('A constant.'),
+    }),
+    z.strictObject({
+      computed: expression.describe('CEL (docs/conditions.md); an error denies the exchange.'),
+    }),
+  ],
+  { error: 'expected {claim: name}, {value: constant} or {computed: expression}' },
 )
 
 const rule = z.strictObject({
@@ -63,14 +123,31 @@ const rule = z.strictObject({
   issuer: issuerReference
     .optional()
     .describe(
-      'Whose subject tokens count. Default `self`: tokens that this service issued to `from`.',
+      'Whose subject tokens count. Default `self`: tokens that this service issued to `from`; `workload`: its own SVID or service-account token.',
     ),
+  when: expression.optional().describe('CEL (docs/conditions.md); must be true, an error denies.'),
+  mode,
   scopes: z
     .union([scopeList, z.record(scope, justification)], {
       error:
         'expected a list of scopes (justified by the same name) or a mapping scope: justification',
     })
-    .describe('What can be obtained, and which scopes of the subject token justify it.'),
+    .optional()
+    .describe(
+      'What can be obtained, and which scopes of the subject token justify it. Only a `forward` rule has none.',
+    ),
+  forward: z
+    .boolean()
+    .optional()
+    .describe(
+      "Hands the subject token on unchanged, where its audience is the target's or one of its `also_audiences`.",
+    ),
+  embed: z
+    .array(embed)
+    .min(1, 'an empty list embeds nothing: leave the entry out')
+    .max(MAX_LIST)
+    .optional()
+    .describe('Tokens that are minted along with it and travel in its claim `embedded`.'),
   act: z
     .enum(['delegate', 'impersonate'])
     .optional()
@@ -86,6 +163,10 @@ const rule = z.strictObject({
 const deny = z.strictObject({
   from: oneOrMany(callerReference).optional().describe('Callers that are denied. Default: all.'),
   issuer: issuerReference.optional().describe('Issuer whose tokens are denied. Default: all.'),
+  when: expression
+    .optional()
+    .describe('CEL (docs/conditions.md); denies where it is true or in error. Default: always.'),
+  mode,
   reason: z
     .string()
     .regex(REASON, 'a reason is lower-case letters, digits and hyphens')
@@ -98,10 +179,7 @@ const service = z.strictObject({
     .describe(
       'SPIFFE ID(s) of its workloads; `*` is exactly one path segment. Default `spiffe://<own trust domain>/ns/<namespace>/sa/<name>`.',
     ),
-  audience: z
-    .string()
-    .regex(AUDIENCE, 'an audience is printable ASCII without space, quote or backslash')
-    .refine((text) => !mayHoldToken(text), NO_TOKEN)
+  audience: audienceText
     .optional()
     .describe('The `aud` of tokens for it. Default `<name>.<namespace>`.'),
   scopes: z
@@ -114,6 +192,24 @@ const service = z.strictObject({
     .max(MAX_LIST)
     .optional()
     .describe('Subject claims that it may see, and so pass on.'),
+  ctx: z
+    .record(ctxName, ctxEntry)
+    .optional()
+    .describe('Renamed, constant and computed claims; they stand under the one claim `ctx`.'),
+  also_audiences: z
+    .array(audienceText)
+    .max(MAX_LIST)
+    .optional()
+    .describe('Audiences whose tokens it accepts beside its own: what `forward` may hand to it.'),
+  embeddable: z
+    .boolean()
+    .optional()
+    .describe('Whether a token for it may travel inside another. Default: no.'),
+  grants: z
+    .array(scope)
+    .max(MAX_LIST)
+    .optional()
+    .describe('Scopes that it brings as itself (issuer `workload`), for jobs without a user.'),
   token: z
     .strictObject({
       lifetime: z
@@ -141,7 +237,7 @@ const service = z.strictObject({
     .array(deny)
     .max(MAX_LIST)
     .optional()
-    .describe('Denies without condition; a deny always wins.'),
+    .describe('Who may not, whatever rules say; a deny always wins.'),
   external: z
     .boolean()
     .optional()
@@ -154,6 +250,18 @@ const service = z.strictObject({
     .describe('A caller outside the mesh: it authenticates by private_key_jwt with these keys.'),
 })
 
+const waiver = z.strictObject({
+  finding: z.string().regex(REASON).describe('Its id, as `rules check` prints it.'),
+  at: name
+    .optional()
+    .describe('The service of this file that it is about. Default: the whole file.'),
+  reason: z
+    .string()
+    .min(10, 'say why, so that the next reader can judge whether it still holds')
+    .max(500)
+    .describe('Why it is right here.'),
+})
+
 /** One rule file. */
 export const RuleFileSchema = z.strictObject({
   namespace: name.describe('Names in this file are `namespace/…`; others are written in full.'),
@@ -163,23 +271,15 @@ export const RuleFileSchema = z.strictObject({
       error: `at most ${MAX_SERVICES_PER_FILE} services in one file`,
     })
     .describe('The services of this namespace, by name.'),
+  waivers: z
+    .array(waiver)
+    .max(MAX_LIST)
+    .optional()
+    .describe('Warnings of `rules check` that are right as they are.'),
 })
 
 export type RuleFile = z.infer<typeof RuleFileSchema>
 export type ServiceEntry = z.infer<typeof service>
 export type RuleEntry = z.infer<typeof rule>
 export type JustificationEntry = z.infer<typeof justification>
-
-/** Keys of the rule language that this version does not know yet; each is a load error that says so. */
-export const LATER_KEYS: ReadonlySet<string> = new Set([
-  'when',
-  'embed',
-  'embeddable',
-  'forward',
-  'also_audiences',
-  'grants',
-  'ctx',
-  'mode',
-  'tests',
-  'never',
-])
+export type EmbedEntry = z.infer<typeof embed>

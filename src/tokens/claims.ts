@@ -1,6 +1,5 @@
 // Owns how the claims of a token are built from a decision (RFC 9068 §2.2, RFC 8693 §4).
 // Must not decide what is allowed; attenuation.ts checks the result again before anything is signed.
-import type { Client } from '../clients/client.ts'
 import { fail, ok, type Result } from '../oauth/reasons.ts'
 import type { Act, Actor, Subject } from '../subjects/subject.ts'
 import type { IssuedClaims, MintOrder } from './minted.ts'
@@ -21,12 +20,12 @@ export interface BuiltClaims {
  * would be another one in our token.
  */
 export function buildClaims(order: MintOrder): Result<BuiltClaims> {
-  const { decision, subject, actor, client } = order
+  const { decision, subject, actor, caller } = order
   const nowSeconds = Math.floor(order.now / 1000)
   const exp = expiryOf(nowSeconds + decision.target.lifetimeSeconds, subject, actor)
   if (exp <= nowSeconds) return fail('mint_subject_expiring')
 
-  const delegation = delegationOf(order, client)
+  const delegation = delegationOf(order)
   if (delegation.act !== undefined && depthOf(delegation.act) > MAX_ACT_DEPTH) {
     return fail('act_chain_too_deep')
   }
@@ -34,7 +33,7 @@ export function buildClaims(order: MintOrder): Result<BuiltClaims> {
     iss: order.issuer,
     sub: subject.qualifiedSub,
     aud: decision.target.audience,
-    client_id: client.id,
+    client_id: caller.id,
     scope: decision.scopes.join(' '),
     iat: nowSeconds,
     exp,
@@ -42,7 +41,23 @@ export function buildClaims(order: MintOrder): Result<BuiltClaims> {
   }
   if (delegation.act !== undefined) claims.act = delegation.act
   if (delegation.chain !== undefined) claims.chain = delegation.chain
+  if (order.rulesetHash !== undefined) claims.ruleset = order.rulesetHash
 
+  const passed = passClaims(claims, order)
+  if (!passed.ok) return passed
+  const { ctx } = decision
+  if (ctx !== undefined && Object.keys(ctx).length > 0) {
+    if (!canPass(ctx)) return fail('mint_claim_malformed', 'ctx')
+    claims.ctx = ctx
+  }
+  return ok({ claims, passedClaims: passed.value })
+}
+
+/** Adds the subject claims that the target lists; gives their names. */
+function passClaims(
+  claims: Record<string, unknown>,
+  { decision, subject }: MintOrder,
+): Result<readonly string[]> {
   const passedClaims: string[] = []
   for (const name of decision.target.claims) {
     const value = Object.hasOwn(subject.claims, name) ? subject.claims[name] : undefined
@@ -52,7 +67,7 @@ export function buildClaims(order: MintOrder): Result<BuiltClaims> {
     claims[name] = value
     passedClaims.push(name)
   }
-  return ok({ claims, passedClaims })
+  return ok(passedClaims)
 }
 
 /** P1: no skew is added and no lifetime outlives what was handed in. */
@@ -64,16 +79,13 @@ function expiryOf(wanted: number, subject: Subject, actor: Actor | undefined): n
  * The caller outermost, an actor token's subject directly inside it, then the prior `act` (P2).
  * `chain` names only callers that this service authenticated, first caller first.
  */
-function delegationOf(order: MintOrder, client: Client): { act?: Act; chain?: readonly string[] } {
-  const { subject, actor } = order
+function delegationOf(order: MintOrder): { act?: Act; chain?: readonly string[] } {
+  const { subject, actor, caller } = order
   if (order.decision.rule.act === 'impersonate') return {}
   const prior = subject.act === undefined ? {} : { act: subject.act }
   const inner = actor === undefined ? prior : { act: { iss: actor.iss, sub: actor.sub, ...prior } }
-  const own =
-    client.identity.kind === 'registered'
-      ? { iss: order.issuer, sub: client.id }
-      : { sub: client.id }
-  return { act: { ...own, ...inner }, chain: [...subject.chain, client.id] }
+  const own = caller.iss === undefined ? { sub: caller.id } : { iss: caller.iss, sub: caller.id }
+  return { act: { ...own, ...inner }, chain: [...subject.chain, caller.id] }
 }
 
 /** Levels of an `act` claim. */
