@@ -38,6 +38,10 @@ process.exitCode = await runCommand(process.argv.slice(2), {
   isTty: process.stdout.isTTY === true,
   columns: process.stdout.columns ?? 120,
   signal: stop.signal,
+  // Only where a command listens: elsewhere a terminal that is closed ends the process.
+  onReload: (listener) => {
+    process.on('SIGHUP', listener)
+  },
   // dist/src/main.js
   packageFolder: resolve(import.meta.dirname, '../..'),
 }).catch((error: unknown) => {

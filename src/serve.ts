@@ -8,9 +8,13 @@ import { createRefusalCounter } from './audit/refusals.ts'
 import { createRetention } from './audit/retention.ts'
 import { createRateLimit } from './clients/rate-limit.ts'
 import { CLOCK_SKEW_SECONDS, composeClients } from './compose/clients.ts'
+import { type FoundRules, firstRules } from './compose/first-rules.ts'
 import { keyPolicyOf } from './compose/key-policy.ts'
 import { type ListenerParts, openListeners } from './compose/listeners.ts'
+import { createRules, type LiveRules, type RulesStatus } from './compose/rules.ts'
+import { plainContextOf } from './compose/rules-context.ts'
 import { composeSubjects } from './compose/subjects.ts'
+import { composeWorkloads } from './compose/workloads.ts'
 import type { ListenAddress } from './config/scalars.ts'
 import type { Settings } from './config/settings.ts'
 import { type ExchangePorts, exchange } from './exchange.ts'
@@ -21,11 +25,11 @@ import { createSignatureVerifier } from './jwt/verify-signature.ts'
 import { readEncryptionKeys } from './keys/encryption-key-files.ts'
 import { createSigningKeys, type SigningKeys } from './keys/signing-keys.ts'
 import { fail } from './oauth/reasons.ts'
-import type { Ruleset } from './ruleset/ruleset.ts'
-import { openDatabase } from './store/database.ts'
+import { type Database, openDatabase } from './store/database.ts'
+import { readStoredRules } from './store/last-ruleset.ts'
 import { checkMigrated } from './store/migrations.ts'
 import { createUsedAssertions } from './store/used-assertions.ts'
-import { createWriter } from './store/writer.ts'
+import { createWriter, type Writer } from './store/writer.ts'
 
 /** Where a server says what happens; messages are constant, data go into the object. */
 export interface ServerLog {
@@ -36,7 +40,8 @@ export interface ServerLog {
 
 /** What a server needs besides its settings. */
 export interface ServerDependencies {
-  readonly ruleset: Ruleset
+  /** As they were found on disk; where they have errors, those that were stored last serve. */
+  readonly rules: FoundRules
   readonly log: ServerLog
   /** Takes the JSON lines of the audit, where `audit.stdout` asks for them. */
   readonly writeLine: (line: string) => void
@@ -59,6 +64,7 @@ export interface RunningServer {
     readonly admin: ListenAddress
   }
   readonly keys: Pick<SigningKeys, 'tick' | 'status'>
+  readonly rules: Pick<LiveRules, 'look' | 'reload' | 'status'>
   /** Drains and closes everything; may be called again. */
   readonly stop: () => Promise<void>
 }
@@ -75,13 +81,13 @@ const KEY_STORE_BUSY_MS = 250
 
 /**
  * Starts a server. Rejects with StartError (or StoreError) where something is missing: a database, a
- * key, a key-encryption key; nothing is made silently.
+ * key, a key-encryption key, rules; nothing is made silently.
  */
 export async function startServer(
   settings: Settings,
   dependencies: ServerDependencies,
 ): Promise<RunningServer> {
-  const { log, ruleset, now = Date.now } = dependencies
+  const { log, rules, now = Date.now } = dependencies
   const closers: (() => void | Promise<void>)[] = []
   const onClose = (close: () => void | Promise<void>) => void closers.unshift(close)
   try {
@@ -90,7 +96,7 @@ export async function startServer(
     })
   } catch (error) {
     for (const close of closers) await close()
-    log.error({ err: error, ruleset: ruleset.hash }, 'start failed')
+    log.error({ err: error, ruleset: rules.ruleset?.hash }, 'start failed')
     throw error
   }
 }
@@ -103,7 +109,6 @@ async function compose(
 ): Promise<RunningServer> {
   const { log, now } = dependencies
   const stopwatch = () => performance.now()
-  const ruleset = () => dependencies.ruleset
   for (const relaxation of settings.relaxations) log.warn({ relaxation }, 'relaxation is on')
 
   // The store: one connection for keys and retention, one thread for everything on the hot path.
@@ -112,6 +117,10 @@ async function compose(
   checkMigrated(db, dependencies.migrationsFolder)
   const writer = createWriter({ path: settings.store.sqlite, log })
   onClose(() => writer.close())
+
+  const rules = openRules(settings, dependencies, db, writer)
+  onClose(() => rules.stop())
+  const ruleset = rules.current
 
   // Signing keys.
   const encryptionKeys = readEncryptionKeys({
@@ -148,18 +157,18 @@ async function compose(
   })
   usedAssertions.start()
   onClose(() => usedAssertions.stop())
+  const workloads = composeWorkloads(settings, { ...sources, verifier })
   const authenticateClient = composeClients(settings, {
     ...sources,
     verifier,
+    workloads,
     ruleset,
     usedAssertions,
   })
-  const { verifySubject, verifyActor } = composeSubjects(
-    settings,
-    verifier,
-    keys.keySource,
-    sources,
-  )
+  const { verifySubject, verifyActor } = composeSubjects(settings, verifier, keys.keySource, {
+    ...sources,
+    workloads,
+  })
   const callers = createRateLimit({
     perSecond: settings.limits.perCallerPerSecond,
     burst: settings.limits.burst,
@@ -195,7 +204,7 @@ async function compose(
         publishedAgeSeconds: (now() - publishedAt) / 1000,
       })),
     auditQueueDepth: writer.pending,
-    rulesetHash: () => ruleset().hash,
+    ruleset: rules.status,
     inFlight: overload.inFlight,
     relaxations: settings.relaxations,
     logLinesLost: dependencies.logLinesLost ?? (() => 0),
@@ -212,7 +221,8 @@ async function compose(
     admitCaller: (client, at) => callers.take(client.id, at),
     verifySubject,
     verifyActor,
-    sign: keys.sign,
+    mintTools: { sign: keys.sign, maxTokenCharacters: settings.tokens.maxCharacters },
+    rulesetClaim: settings.tokens.rulesetClaim,
     record: createAuditRecorder({
       writer,
       ...(settings.audit.stdout ? { stdout: dependencies.writeLine } : {}),
@@ -241,7 +251,7 @@ async function compose(
       return newDecisionId(at)
     },
     checks: {
-      rules_loaded: () => ({ ok: true, detail: ruleset().hash.slice(0, 12) }),
+      rules_loaded: () => ({ ok: true, detail: rulesDetail(rules.status()) }),
       store_writable: () => ({ ok: writer.writable() }),
       active_key_published: () => {
         // Waiting out the lead after a restore: keys are published, none signs, nothing can be exchanged.
@@ -259,15 +269,44 @@ async function compose(
     onClose,
   }
   const listeners = await openListeners(settings, parts)
+  rules.start()
   log.info({ ruleset: ruleset().hash, addresses: listeners.addresses }, 'serving')
 
   let stopping: Promise<void> | undefined
   return {
     addresses: listeners.addresses,
     keys,
+    rules,
     stop: () => {
       stopping ??= drain.drain(listeners.apps).then(closeAll)
       return stopping
     },
   }
+}
+
+function openRules(
+  settings: Settings,
+  { rules: found, log, now }: ServerDependencies & { readonly now: () => number },
+  db: Database,
+  writer: Pick<Writer, 'write'>,
+): LiveRules {
+  const context = plainContextOf(settings)
+  const chosen = firstRules(found, readStoredRules(db), context, now())
+  if (!chosen.ok) throw new StartError(chosen.message)
+  return createRules({
+    ...chosen,
+    paths: settings.rules,
+    context,
+    trace: found.trace,
+    save: ({ packed, hash, loadedAt }) =>
+      writer.write('save_ruleset', [packed.digest, hash, loadedAt, packed.bytes]),
+    now,
+    log,
+  })
+}
+
+/** Stale rules serve: whether that is an emergency is not for the load balancer to say. */
+function rulesDetail({ hash, staleErrors }: RulesStatus): string {
+  const serving = hash.slice(0, 12)
+  return staleErrors === undefined ? serving : `stale: ${staleErrors} errors, serving ${serving}`
 }

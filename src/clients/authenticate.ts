@@ -16,13 +16,17 @@ import type { RateLimit } from './rate-limit.ts'
 import type { SpiffeId } from './spiffe-id.ts'
 import { createXfcc, type XfccOptions } from './xfcc.ts'
 
-export interface ClientAuthenticatorOptions {
+/** How workloads prove themselves by a token; what is not configured is absent. */
+export interface WorkloadOptions {
+  readonly jwtSvid?: JwtSvidOptions
+  readonly kubernetes?: KubernetesOptions
+}
+
+export interface ClientAuthenticatorOptions extends WorkloadOptions {
   /** A listener that is not here takes no method. */
   readonly methodsByListener: ReadonlyMap<string, ReadonlySet<ClientAuthMethod>>
   readonly xfcc?: XfccOptions
   readonly mtls?: MtlsOptions
-  readonly jwtSvid?: JwtSvidOptions
-  readonly kubernetes?: KubernetesOptions
   readonly privateKeyJwt?: PrivateKeyJwtOptions
   /**
    * Allowance of attempts by (peer, unverified `sub`), taken before any signature is checked or the API
@@ -231,8 +235,8 @@ async function verifyAssertion(
     return ok({ identity, id: service.value, method, peer })
   }
   const id = await methods[method]?.(jwt, now)
-  if (id?.ok !== true) return id ?? fail('client_method_not_enabled')
-  return workload(id.value, method, peer, evidence)
+  if (id === undefined) return fail('client_method_not_enabled')
+  return id.ok ? workload(id.value.id, method, peer, evidence) : assertionFailure(id)
 }
 
 /** CA-07: client_id is optional, and may only repeat what was proved. */

@@ -1,13 +1,13 @@
-// Owns client authentication by JWT-SVID (JWT-SVID.md, draft-ietf-oauth-spiffe-client-auth).
+// Owns the verification of a JWT-SVID (JWT-SVID.md, draft-ietf-oauth-spiffe-client-auth).
 // Must not refuse a second use: Workload API clients cache an SVID and present it until it expires.
 import { ALGORITHMS, type Algorithm } from '../jwt/algorithms.ts'
 import { checkTimes, checkTyp, requiredText, TYP_ABSENT } from '../jwt/claims.ts'
-import { jwtFail, type UnverifiedJwt } from '../jwt/compact.ts'
+import { type JwtResult, jwtFail, jwtOk, type UnverifiedJwt } from '../jwt/compact.ts'
 import type { KeySource } from '../jwt/key-source.ts'
 import type { SignatureVerifier } from '../jwt/verify-signature.ts'
-import { fail, ok, type Result } from '../oauth/reasons.ts'
-import { assertionFailure, checkSoleAudience } from './assertion.ts'
+import { checkSoleAudience } from './assertion.ts'
 import { parseSpiffeId, type SpiffeId, trustDomainOf } from './spiffe-id.ts'
+import { type ProveWorkload, type WorkloadResult, workloadFail } from './workload-proof.ts'
 
 export interface JwtSvidOptions {
   /** This deployment's issuer URL: the sole `aud`. */
@@ -21,9 +21,6 @@ export interface JwtSvidOptions {
   readonly skewSeconds: number
 }
 
-/** Gives the identity of a JWT-SVID, or a `client_…` reason. `now` in milliseconds. */
-export type AuthenticateJwtSvid = (jwt: UnverifiedJwt, now: number) => Promise<Result<SpiffeId>>
-
 /** SP-02: these and no EdDSA. The keys' own allowed set should be the same. */
 export const JWT_SVID_ALGORITHMS: readonly Algorithm[] = ALGORITHMS.filter(
   (algorithm) => algorithm !== 'EdDSA',
@@ -33,18 +30,18 @@ const HEADER_MEMBERS: ReadonlySet<string> = new Set(['alg', 'kid', 'typ'])
 const TYPES = ['JWT', 'JOSE', TYP_ABSENT]
 
 /** Makes the check. */
-export function createJwtSvid(options: JwtSvidOptions): AuthenticateJwtSvid {
+export function createJwtSvid(options: JwtSvidOptions): ProveWorkload {
   const { issuer, bundles, verifier, skewSeconds } = options
   return async (jwt, now) => {
     const claimed = unverifiedIdentity(jwt, bundles)
     if (!claimed.ok) return claimed
     const { id, bundle } = claimed.value
     const signature = await verifier.verify(jwt, bundle, JWT_SVID_ALGORITHMS)
-    if (!signature.ok) return assertionFailure(signature)
+    if (!signature.ok) return signature
     const audience = checkSoleAudience(jwt.claims, issuer)
-    if (!audience.ok) return assertionFailure(audience)
+    if (!audience.ok) return audience
     const times = checkTimes(jwt.claims, { now, skewSeconds })
-    return times.ok ? ok(id) : assertionFailure(times)
+    return times.ok ? jwtOk({ id, exp: times.value.exp }) : times
   }
 }
 
@@ -52,21 +49,23 @@ export function createJwtSvid(options: JwtSvidOptions): AuthenticateJwtSvid {
 function unverifiedIdentity(
   jwt: UnverifiedJwt,
   bundles: JwtSvidOptions['bundles'],
-): Result<{ readonly id: SpiffeId; readonly bundle: KeySource }> {
-  if (!hasOnlySvidHeader(jwt)) {
-    return assertionFailure(jwtFail('header_not_accepted', 'more than alg, kid and typ'))
-  }
-  const typ = checkTyp(jwt.header, TYPES)
-  if (!typ.ok) return assertionFailure(typ)
+): WorkloadResult<{ readonly id: SpiffeId; readonly bundle: KeySource }> {
+  const header = checkHeader(jwt)
+  if (!header.ok) return header
   const sub = requiredText(jwt.claims, 'sub')
-  if (!sub.ok) return assertionFailure(sub)
+  if (!sub.ok) return sub
   const id = parseSpiffeId(sub.value)
-  if (id === undefined) return fail('client_spiffe_id_malformed')
+  if (id === undefined) return workloadFail('spiffe_id_malformed', 'sub is no SPIFFE ID')
   const bundle = bundles.get(trustDomainOf(id))
   return bundle === undefined
-    ? fail('client_trust_domain_not_allowed', trustDomainOf(id))
-    : ok({ id, bundle })
+    ? workloadFail('trust_domain_not_allowed', trustDomainOf(id))
+    : jwtOk({ id, bundle })
 }
+
+const checkHeader = (jwt: UnverifiedJwt): JwtResult<void> =>
+  hasOnlySvidHeader(jwt)
+    ? checkTyp(jwt.header, TYPES)
+    : jwtFail('header_not_accepted', 'more than alg, kid and typ')
 
 /** The parsed header keeps only what is understood, so its names are read from the token itself. */
 function hasOnlySvidHeader(jwt: UnverifiedJwt): boolean {

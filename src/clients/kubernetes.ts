@@ -1,14 +1,14 @@
-// Owns client authentication by a projected Kubernetes service-account token (RFC 7523 §2.2).
+// Owns the verification of a projected Kubernetes service-account token (as an assertion: RFC 7523 §2.2).
 // Must not refuse a second use: the kubelet renews a token at 80 % of its life, until then it is presented.
 import type { Algorithm } from '../jwt/algorithms.ts'
 import { checkTimes, checkTyp, ownClaim, requiredText, TYP_ABSENT } from '../jwt/claims.ts'
 import { type JwtResult, jwtFail, jwtOk, type UnverifiedJwt } from '../jwt/compact.ts'
 import type { KeySource } from '../jwt/key-source.ts'
 import type { SignatureVerifier } from '../jwt/verify-signature.ts'
-import { ok, type Result } from '../oauth/reasons.ts'
-import { assertionFailure, checkSoleAudience } from './assertion.ts'
-import { type SpiffeId, serviceAccountId } from './spiffe-id.ts'
+import { checkSoleAudience } from './assertion.ts'
+import { serviceAccountId } from './spiffe-id.ts'
 import type { ReviewToken } from './token-review.ts'
+import type { ProvenWorkload, ProveWorkload, WorkloadResult } from './workload-proof.ts'
 
 export interface KubernetesOptions {
   /** The cluster's service-account issuer, compared exactly with `iss`. */
@@ -25,9 +25,6 @@ export interface KubernetesOptions {
   readonly maxLifetimeSeconds?: number
 }
 
-/** Gives the identity of a service account, or a `client_…` reason. `now` in milliseconds. */
-export type AuthenticateKubernetes = (jwt: UnverifiedJwt, now: number) => Promise<Result<SpiffeId>>
-
 /** What the API server signs with; its ML-DSA keys are not understood here. */
 export const KUBERNETES_ALGORITHMS: readonly Algorithm[] = ['RS256', 'ES256', 'ES384', 'ES512']
 
@@ -37,20 +34,16 @@ const TYPES = ['JWT', TYP_ABSENT]
 const NAME = /^[a-z0-9.-]+$/
 
 /** Makes the check. */
-export function createKubernetes(options: KubernetesOptions): AuthenticateKubernetes {
+export function createKubernetes(options: KubernetesOptions): ProveWorkload {
   const { verification, issuer } = options
   return async (jwt, now) => {
-    if (ownClaim(jwt.claims, 'iss') !== issuer) {
-      return assertionFailure(jwtFail('issuer_not_trusted'))
-    }
+    if (ownClaim(jwt.claims, 'iss') !== issuer) return jwtFail('issuer_not_trusted')
     const typ = checkTyp(jwt.header, TYPES)
-    if (!typ.ok) return assertionFailure(typ)
+    if (!typ.ok) return typ
     if (verification.kind === 'online') return online(jwt, now, options, verification.review)
     const { verifier, keys } = verification
     const signature = await verifier.verify(jwt, keys, KUBERNETES_ALGORITHMS)
-    if (!signature.ok) return assertionFailure(signature)
-    const account = accountOf(jwt, now, options)
-    return account.ok ? ok(account.value.id) : assertionFailure(account)
+    return signature.ok ? accountOf(jwt, now, options) : signature
   }
 }
 
@@ -60,18 +53,18 @@ async function online(
   now: number,
   options: KubernetesOptions,
   review: ReviewToken,
-): Promise<Result<SpiffeId>> {
+): Promise<WorkloadResult<ProvenWorkload>> {
   const account = accountOf(jwt, now, options)
-  if (!account.ok) return assertionFailure(account)
+  if (!account.ok) return account
   const reviewed = await review(jwt, account.value.sub)
-  return reviewed.ok ? ok(account.value.id) : reviewed
+  return reviewed.ok ? account : reviewed
 }
 
 function accountOf(
   jwt: UnverifiedJwt,
   now: number,
   options: KubernetesOptions,
-): JwtResult<{ readonly id: SpiffeId; readonly sub: string }> {
+): JwtResult<ProvenWorkload & { readonly sub: string }> {
   const audience = checkSoleAudience(jwt.claims, options.audience)
   if (!audience.ok) return audience
   const times = checkTimes(jwt.claims, {
@@ -98,7 +91,7 @@ function accountOf(
       : undefined
   return id === undefined
     ? jwtFail('claim_malformed', 'sub is no service account')
-    : jwtOk({ id, sub: sub.value })
+    : jwtOk({ id, sub: sub.value, exp: times.value.exp })
 }
 
 function isConfirmed(claim: unknown, namespace: string, name: string): boolean {

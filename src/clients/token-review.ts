@@ -2,19 +2,19 @@
 // Must not judge claims, nor remember answers: only this question sees that a pod or secret was deleted.
 import { readFile } from 'node:fs/promises'
 import { Agent } from 'node:https'
-import type { UnverifiedJwt } from '../jwt/compact.ts'
+import { jwtOk, type UnverifiedJwt } from '../jwt/compact.ts'
 import { requestJson } from '../jwt/https-json.ts'
 import { parseJsonObject } from '../jwt/strict-json.ts'
-import { type Failure, fail, ok, type Result } from '../oauth/reasons.ts'
+import { type WorkloadFailure, type WorkloadResult, workloadFail } from './workload-proof.ts'
 
 /**
- * Asks about one token, whose `sub` is given. Fails with `client_token_review_refused`, or
- * `client_token_review_unavailable` where the API server does not say.
+ * Asks about one token, whose `sub` is given. Fails with `token_review_refused`, or
+ * `token_review_unavailable` where the API server does not say.
  */
 export type ReviewToken = (
   jwt: Pick<UnverifiedJwt, 'token' | 'hash'>,
   sub: string,
-) => Promise<Result<void>>
+) => Promise<WorkloadResult<void>>
 
 export interface TokenReviewOptions {
   /** The API server, such as `https://kubernetes.default.svc`. */
@@ -54,7 +54,7 @@ export function createTokenReview(options: TokenReviewOptions): TokenReview {
   const { maxConcurrent = DEFAULT_MAX_CONCURRENT } = options
   const url = new URL(PATH, options.apiServer).href
   const agent = new Agent({ keepAlive: true, timeout: IDLE_CONNECTION_MS })
-  const underWay = new Map<string, Promise<Result<void>>>()
+  const underWay = new Map<string, Promise<WorkloadResult<void>>>()
   return {
     review: (jwt, sub) => {
       const shared = underWay.get(jwt.hash)
@@ -76,7 +76,7 @@ async function ask(
   token: string,
   sub: string,
   options: TokenReviewOptions & { readonly url: string; readonly agent: Agent },
-): Promise<Result<void>> {
+): Promise<WorkloadResult<void>> {
   const credentials = await readCredentials(options)
   if (credentials === undefined) return unavailable('own token or authority cannot be read')
   const answer = await requestJson({
@@ -117,7 +117,7 @@ async function readCredentials(
   }
 }
 
-function judge(text: string, sub: string, audience: string): Result<void> {
+function judge(text: string, sub: string, audience: string): WorkloadResult<void> {
   const parsed = parseJsonObject(text)
   const status = parsed.ok ? parsed.value.status : undefined
   if (!isObject(status)) return unavailable('answered with something else than a TokenReview')
@@ -126,14 +126,14 @@ function judge(text: string, sub: string, audience: string): Result<void> {
     return refused('not for this audience')
   }
   return isObject(status.user) && status.user.username === sub
-    ? ok(undefined)
+    ? jwtOk(undefined)
     : refused('of another user')
 }
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null
 
-const refused = (detail: string): Failure => fail('client_token_review_refused', detail)
+const refused = (detail: string): WorkloadFailure => workloadFail('token_review_refused', detail)
 
-const unavailable = (detail: string): Failure =>
-  fail('client_token_review_unavailable', detail, RETRY_AFTER_SECONDS)
+const unavailable = (detail: string): WorkloadFailure =>
+  workloadFail('token_review_unavailable', detail, RETRY_AFTER_SECONDS)

@@ -4,11 +4,9 @@ import {
   type AuthenticateClient,
   type ClientAuthenticatorOptions,
   createClientAuthenticator,
+  type WorkloadOptions,
 } from '../clients/authenticate.ts'
-import { JWT_SVID_ALGORITHMS } from '../clients/jwt-svid.ts'
-import { KUBERNETES_ALGORITHMS, type KubernetesOptions } from '../clients/kubernetes.ts'
 import { createRateLimit } from '../clients/rate-limit.ts'
-import { createTokenReview } from '../clients/token-review.ts'
 import type { Settings } from '../config/settings.ts'
 import { ALGORITHMS } from '../jwt/algorithms.ts'
 import type { KeySource } from '../jwt/key-source.ts'
@@ -27,6 +25,7 @@ const PEER_ATTEMPTS_PER_EXCHANGE = 20
 
 export interface ClientsContext extends KeySourceContext {
   readonly verifier: SignatureVerifier
+  readonly workloads: WorkloadOptions
   readonly ruleset: () => Ruleset
   readonly usedAssertions: UsedAssertions
 }
@@ -35,7 +34,6 @@ export interface ClientsContext extends KeySourceContext {
 export function composeClients(settings: Settings, context: ClientsContext): AuthenticateClient {
   const { clientAuth, issuer, limits } = settings
   const { verifier } = context
-  const shared = { verifier, skewSeconds: CLOCK_SKEW_SECONDS }
   const options: ClientAuthenticatorOptions = {
     methodsByListener: methodsByListener(settings),
     attempts: allowance(limits, ATTEMPTS_PER_EXCHANGE),
@@ -45,16 +43,12 @@ export function composeClients(settings: Settings, context: ClientsContext): Aut
       xfcc: { ...clientAuth.xfcc, trustDomains: new Set(settings.trustDomains) },
     }),
     ...(clientAuth.mtls && { mtls: { trustDomain: clientAuth.mtls.trustDomain } }),
-    ...(clientAuth.jwtSvid && {
-      jwtSvid: { issuer, ...shared, bundles: bundlesOf(clientAuth.jwtSvid, context) },
-    }),
-    ...(clientAuth.kubernetes && {
-      kubernetes: kubernetesOptions(clientAuth.kubernetes, context),
-    }),
+    ...context.workloads,
     ...(clientAuth.privateKeyJwt && {
       privateKeyJwt: {
         issuer,
-        ...shared,
+        verifier,
+        skewSeconds: CLOCK_SKEW_SECONDS,
         keysOf: registeredKeys(context),
         claimAssertionId: context.usedAssertions.claim,
       },
@@ -75,46 +69,6 @@ function methodsByListener({
     methods.set('token_external', new Set(listeners.tokenExternal.clientAuth))
   }
   return methods
-}
-
-function bundlesOf(
-  { bundles }: NonNullable<Settings['clientAuth']['jwtSvid']>,
-  context: ClientsContext,
-): Map<string, KeySource> {
-  const use = { allowed: JWT_SVID_ALGORITHMS, bundle: true }
-  return new Map(
-    [...bundles].map(([trustDomain, source]) => [trustDomain, keySource(source, use, context)]),
-  )
-}
-
-function kubernetesOptions(
-  settings: NonNullable<Settings['clientAuth']['kubernetes']>,
-  context: ClientsContext,
-): KubernetesOptions {
-  const { issuer, audience, trustDomain, verification, maxLifetimeMs } = settings
-  return {
-    issuer,
-    audience,
-    trustDomain,
-    skewSeconds: CLOCK_SKEW_SECONDS,
-    maxLifetimeSeconds: Math.floor(maxLifetimeMs / 1000),
-    verification: verificationOf(verification, audience, context),
-  }
-}
-
-function verificationOf(
-  verification: NonNullable<Settings['clientAuth']['kubernetes']>['verification'],
-  audience: string,
-  context: ClientsContext,
-): KubernetesOptions['verification'] {
-  if (verification.kind !== 'token_review') {
-    const keys = keySource(verification, { allowed: KUBERNETES_ALGORITHMS }, context)
-    return { kind: 'offline', keys, verifier: context.verifier }
-  }
-  const { url: apiServer, caFile, tokenFile } = verification
-  const { review, stop } = createTokenReview({ apiServer, audience, caFile, tokenFile })
-  context.onClose(stop)
-  return { kind: 'online', review }
 }
 
 /** The key sets that services registered; one source for each file, made when it is first asked for. */

@@ -8,6 +8,8 @@ export interface BannerOptions {
   readonly relaxations: readonly string[]
   /** The folder as it is typed from where the reader stands. */
   readonly folder: string
+  /** The folder of the rules, likewise. */
+  readonly rules: string
   /** What starts a command there: `npm run -s mesh-sts --` in a clone. */
   readonly command: string
 }
@@ -81,6 +83,6 @@ ${command} exchange ${dev} --user alice --as frontend --for payment
 4  What was recorded:
 ${command} audit query --config ${options.folder}/sts.yaml
 
-Ctrl-C stops it. Rules: rules/*.yaml. Exchanges from here on:
+Ctrl-C stops it. Rules: ${options.rules}/*.yaml. Exchanges from here on:
 `
 }

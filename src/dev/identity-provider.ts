@@ -6,6 +6,7 @@ import type { DevelopmentKey } from './development-key.ts'
 /** Who the token of a user is addressed to (`aud`). */
 export const SHOP_API = 'https://api.shop.example'
 export const SUPPORT_API = 'https://support.shop.example'
+export const REPORTS_API = 'https://reports.shop.example'
 
 /** Longer than any token of the shipped rules, so that a target's lifetime is seen to shorten it. */
 export const USER_TOKEN_LIFETIME_SECONDS = 600

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path'
 import { writeEncryptionKeyFile } from '../keys/encryption-key-files.ts'
 import { type DevelopmentKey, developmentKey } from './development-key.ts'
-import { SHOP_API, SUPPORT_API } from './identity-provider.ts'
+import { REPORTS_API, SHOP_API, SUPPORT_API } from './identity-provider.ts'
 
 export const TRUST_DOMAIN = 'cluster.local'
 
@@ -38,7 +38,7 @@ export interface Profile {
 export interface ProfileOptions {
   /** Absolute. */
   readonly folder: string
-  /** Absolute; the shipped rules. */
+  /** Absolute. */
   readonly rules: string
   readonly ports: DevelopmentPorts
 }
@@ -156,6 +156,7 @@ export function issuersText(identityProvider: string): string {
   presented_by:
     ${SHOP_API}: [boutique/frontend]
     ${SUPPORT_API}: [backoffice/support]
+    ${REPORTS_API}: [backoffice/reporting]
   scopes_from: [scope]
   subject_prefix: corp
 `

@@ -1,11 +1,11 @@
 // Owns the start of a development profile: credentials first, then the real server on the real loaders.
 // Must not relax anything in code: what is relaxed stands in the profile's sts.yaml.
 import { randomUUID } from 'node:crypto'
+import type { FoundRules } from '../compose/first-rules.ts'
 import { keyPolicyOf } from '../compose/key-policy.ts'
 import type { Settings } from '../config/settings.ts'
 import { readEncryptionKeys } from '../keys/encryption-key-files.ts'
 import { initKeys } from '../keys/operations.ts'
-import type { Ruleset } from '../ruleset/ruleset.ts'
 import { StartError, startServer } from '../serve.ts'
 import { openDatabase } from '../store/database.ts'
 import { migrate } from '../store/migrations.ts'
@@ -19,7 +19,7 @@ export interface RunOptions {
   readonly profile: Profile
   /** As the loaders of every command read them from the profile's files. */
   readonly settings: Settings
-  readonly ruleset: Ruleset
+  readonly rules: FoundRules
   /** The port of the identity provider and trust domain. */
   readonly identityPort: number
   readonly log: DevelopmentLog
@@ -35,7 +35,7 @@ export interface RunningProfile {
 
 /** Starts a prepared profile. Rejects with StartError, StoreError, or the system's error for a port. */
 export async function runProfile(options: RunOptions): Promise<RunningProfile> {
-  const { profile, settings, ruleset, log, now, migrationsFolder } = options
+  const { profile, settings, rules, log, now, migrationsFolder } = options
   const { addresses } = profile
   const identityProvider = createIdentityProvider({
     issuer: addresses.identity,
@@ -60,7 +60,7 @@ export async function runProfile(options: RunOptions): Promise<RunningProfile> {
   })
   try {
     const server = await startServer(settings, {
-      ruleset,
+      rules,
       log,
       // The audit of a profile is looked up, not followed: audit.stdout is off.
       writeLine: () => undefined,

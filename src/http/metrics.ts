@@ -1,7 +1,8 @@
 // Owns every metric of this process; the only file that knows prom-client.
 // Must not take a label value from a request: label sets are closed.
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import { CLIENT_AUTH_METHODS, type ClientAuthMethod } from '../clients/client.ts'
+import type { RecordedMethod } from '../audit/event.ts'
+import { CLIENT_AUTH_METHODS } from '../clients/client.ts'
 import { type ExchangeOutcome, STAGES, type Stage } from '../exchange.ts'
 import { type Reason, WIRE } from '../oauth/reasons.ts'
 
@@ -12,12 +13,23 @@ export interface KeyAge {
   readonly publishedAgeSeconds: number
 }
 
+/** The ruleset in force, and what became of others. */
+export interface RulesetState {
+  readonly hash: string
+  /** When its files were read last, milliseconds since the epoch. */
+  readonly loadedAt: number
+  /** Undefined where the files on disk serve. */
+  readonly staleErrors: number | undefined
+  /** By result. */
+  readonly reloads: Readonly<Record<string, number>>
+}
+
 /** What is read when somebody asks for metrics, so that nothing has to be told. */
 export interface MetricsSources {
   readonly keys: () => readonly KeyAge[]
   /** Audit events that wait for their commit. */
   readonly auditQueueDepth: () => number
-  readonly rulesetHash: () => string
+  readonly ruleset: () => RulesetState
   readonly inFlight: () => number
   /** Those that are on, by the names that the settings' schema closes. */
   readonly relaxations: readonly string[]
@@ -60,6 +72,18 @@ export function createMetrics(sources: MetricsSources): Metrics {
     labelNames: ['reason'],
     registers,
   })
+  const embeddedTokens = new Counter({
+    name: 'mesh_sts_embedded_tokens_total',
+    help: 'Tokens that were decided to travel inside another',
+    labelNames: ['outcome'],
+    registers,
+  })
+  const wouldDeny = new Counter({
+    name: 'mesh_sts_would_deny_total',
+    help: 'Times that a predicate in audit mode would have denied; its id, as the rules give it',
+    labelNames: ['predicate'],
+    registers,
+  })
   const jwksAnswers = new Counter({
     name: 'mesh_sts_jwks_answers_total',
     help: 'Answers of the key set endpoint',
@@ -80,24 +104,30 @@ export function createMetrics(sources: MetricsSources): Metrics {
     registers,
   })
   registerGauges(registers, sources)
+  registerRuleset(registers, sources)
   registerWarnings(registers, sources)
 
-  startAtZero(exchanges, refusals, jwksAnswers, stageDurations)
+  startAtZero(exchanges, refusals, embeddedTokens, jwksAnswers, stageDurations)
 
   // Resolved once: labels() builds objects, and these are on the path of every exchange.
   const stages = new Map(STAGES.map((stage) => [stage, stageDurations.labels(stage)]))
-  const granted = new Map(
+  const granted = new Map<RecordedMethod, Counter.Internal>(
     CLIENT_AUTH_METHODS.map((method) => [method, exchanges.labels('granted', '', method)]),
   )
-  const denied = remembered((reason: Reason, method: ClientAuthMethod) =>
+  const denied = remembered((reason: Reason, method: RecordedMethod) =>
     exchanges.labels('denied', reason, method),
   )
   const refusedBy = remembered((reason: Reason) => refusals.labels(reason))
 
   return {
-    exchange: ({ event, result }, seconds) => {
+    exchange: ({ event, embedded, result }, seconds) => {
       if (event === undefined) return
       durations.observe(seconds)
+      for (const predicate of event.wouldDeny) wouldDeny.inc({ predicate })
+      for (const child of embedded) {
+        embeddedTokens.inc({ outcome: child.outcome })
+        for (const predicate of child.wouldDeny) wouldDeny.inc({ predicate })
+      }
       const { method } = event.caller
       if (result.ok) granted.get(method)?.inc()
       else denied(result.reason, method).inc()
@@ -116,6 +146,7 @@ const REFUSAL = /^(?:request|client)_|^(?:overloaded|shutting_down|internal_erro
 function startAtZero(
   exchanges: Counter<'outcome' | 'reason' | 'method'>,
   refusals: Counter<'reason'>,
+  embeddedTokens: Counter<'outcome'>,
   jwksAnswers: Counter<'status'>,
   stageDurations: Histogram<'stage'>,
 ): void {
@@ -125,6 +156,7 @@ function startAtZero(
   for (const reason of Object.keys(WIRE)) {
     if (REFUSAL.test(reason)) refusals.inc({ reason }, 0)
   }
+  for (const outcome of ['granted', 'denied']) embeddedTokens.inc({ outcome }, 0)
   for (const status of ['200', '304', '503']) jwksAnswers.inc({ status }, 0)
   for (const stage of STAGES) stageDurations.zero({ stage })
 }
@@ -175,6 +207,9 @@ function registerGauges(registers: Registry[], sources: MetricsSources): void {
       this.set(sources.inFlight())
     },
   })
+}
+
+function registerRuleset(registers: Registry[], { ruleset }: MetricsSources): void {
   new Gauge({
     name: 'mesh_sts_ruleset_info',
     help: 'Always 1; the hash is that of the ruleset in force',
@@ -182,7 +217,33 @@ function registerGauges(registers: Registry[], sources: MetricsSources): void {
     registers,
     collect() {
       this.reset()
-      this.set({ hash: sources.rulesetHash() }, 1)
+      this.set({ hash: ruleset().hash }, 1)
+    },
+  })
+  new Gauge({
+    name: 'mesh_sts_ruleset_stale',
+    help: '1 where the rule files have errors and the last good ruleset serves in their place',
+    registers,
+    collect() {
+      this.set(ruleset().staleErrors === undefined ? 0 : 1)
+    },
+  })
+  new Gauge({
+    name: 'mesh_sts_ruleset_loaded_timestamp_seconds',
+    help: 'When the ruleset in force was last read from its files',
+    registers,
+    collect() {
+      this.set(ruleset().loadedAt / 1000)
+    },
+  })
+  new Counter({
+    name: 'mesh_sts_ruleset_reloads_total',
+    help: 'Readings of changed rule files since the start, by what became of them',
+    labelNames: ['result'],
+    registers,
+    collect() {
+      this.reset()
+      for (const [result, count] of Object.entries(ruleset().reloads)) this.inc({ result }, count)
     },
   })
 }

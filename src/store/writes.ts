@@ -2,7 +2,7 @@
 // Must not run them.
 
 /** What better-sqlite3 binds without conversion. */
-export type SqlValue = string | number | null
+export type SqlValue = string | number | Uint8Array | null
 
 interface Write {
   readonly sql: string
@@ -32,6 +32,13 @@ export const WRITES = {
   add_refusals: {
     sql: `INSERT INTO refusal_counts (minute, reason, peer, count) VALUES (?, ?, ?, ?)
       ON CONFLICT (minute, reason, peer) DO UPDATE SET count = count + excluded.count`,
+    parameters: 4,
+  },
+  /** digest, hash, loaded at, packed sources */
+  save_ruleset: {
+    sql: `INSERT INTO last_ruleset (id, digest, hash, loaded_at, sources) VALUES (1, ?, ?, ?, ?)
+      ON CONFLICT (id) DO UPDATE SET digest = excluded.digest, hash = excluded.hash,
+        loaded_at = excluded.loaded_at, sources = excluded.sources`,
     parameters: 4,
   },
   /** before this time, at most so many */

@@ -3,7 +3,7 @@
 import { type Claims, isPlainText } from '../jwt/claims.ts'
 import { fail, ok, type Result } from '../oauth/reasons.ts'
 import { envoyAudience } from '../ruleset/names.ts'
-import type { Act, MayAct } from './subject.ts'
+import type { Act, MayAct, Subject } from './subject.ts'
 
 /** Longer than any call graph is deep; the exchange adds one level at a time. */
 export const MAX_ACT_DEPTH = 10
@@ -18,6 +18,26 @@ export interface ActOrigin {
   readonly iss: string
   /** Our own issuer URL; levels of our own tokens are kept as they are. */
   readonly selfIss: string
+}
+
+/** What a token says of who acts for its subject. */
+type Delegation = Pick<Subject, 'chain'> & { readonly act?: Act; readonly mayAct?: MayAct }
+
+/** P2: what a token says of its actors is read from the token, whatever the request looks like. */
+export function readDelegation(claims: Claims, origin: ActOrigin): Result<Delegation> {
+  const { act: actClaim, may_act: mayActClaim, chain: chainClaim } = claims
+  const act = actClaim === undefined ? undefined : parseAct(actClaim, origin)
+  if (act?.ok === false) return act
+  const mayAct = mayActClaim === undefined ? undefined : parseMayAct(mayActClaim)
+  if (mayAct?.ok === false) return mayAct
+  // Another issuer's `chain` is only a claim of that name.
+  const chain = parseChain(origin.iss === origin.selfIss ? chainClaim : undefined)
+  if (!chain.ok) return chain
+  return ok({
+    chain: chain.value,
+    ...(act === undefined ? {} : { act: act.value }),
+    ...(mayAct === undefined ? {} : { mayAct: mayAct.value }),
+  })
 }
 
 /** What a reader takes an issuer for: without scheme, letter case and a slash at the end. */

@@ -19,6 +19,8 @@ export interface MayAct {
 export type IssuerName = string
 /** Reserved issuer name: tokens that this service issued. */
 export const SELF: IssuerName = 'self'
+/** Reserved issuer name: a workload's own SVID or service-account token, for jobs without a user. */
+export const WORKLOAD: IssuerName = 'workload'
 
 declare const verified: unique symbol
 

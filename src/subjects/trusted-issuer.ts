@@ -9,6 +9,9 @@ import { type IssuerName, SELF } from './subject.ts'
 /** RFC 9068 §2.1: the `typ` of access tokens, unless an issuer is known to write another. */
 export const ACCESS_TOKEN_TYP = 'at+jwt'
 
+/** Identifiers of tokens in use are below 100 characters. */
+export const MAX_JTI_CHARACTERS = 512
+
 /** An issuer, and everything that its tokens are checked against. Empty lists accept nothing. */
 export interface TrustedIssuer {
   readonly name: IssuerName

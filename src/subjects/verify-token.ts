@@ -14,17 +14,20 @@ import { type JwtFailure, parseCompactJwt, type UnverifiedJwt } from '../jwt/com
 import type { SignatureVerifier } from '../jwt/verify-signature.ts'
 import type { TokenType } from '../oauth/names.ts'
 import { type Failure, fail, ok, type Result } from '../oauth/reasons.ts'
-import { type ActOrigin, parseAct, parseChain, parseMayAct } from './act.ts'
+import { readDelegation } from './act.ts'
 import { mayPresent, type Presenter } from './presenter.ts'
 import { scopesOf } from './scopes-from.ts'
-import { type Act, type Actor, asVerified, type MayAct, SELF, type Subject } from './subject.ts'
-import type { TrustedIssuer } from './trusted-issuer.ts'
+import { type Actor, asVerified, type Subject, WORKLOAD } from './subject.ts'
+import { MAX_JTI_CHARACTERS, type TrustedIssuer } from './trusted-issuer.ts'
+import { createWorkloadTokens, type WorkloadProofs } from './workload-token.ts'
 
 export interface TokenVerifierOptions {
   /** This service as an issuer (trusted-issuer.ts `ownIssuer`). */
   readonly self: TrustedIssuer
   /** Everybody else; names and `iss` values are distinct. */
   readonly issuers: readonly TrustedIssuer[]
+  /** How workloads prove who they are; none of their own tokens is accepted where there is nothing. */
+  readonly workloads: WorkloadProofs
   readonly signatures: SignatureVerifier
   /** Allowed on `nbf` and `iat` for clocks that run ahead; never on `exp`. */
   readonly clockSkewSeconds: number
@@ -62,27 +65,28 @@ interface VerifiedToken {
 
 /** OpenID Connect sets no `typ` for ID tokens, most write JWT; an access token's type never passes. */
 const ID_TOKEN_TYP = ['JWT', TYP_ABSENT] as const
-const MAX_JTI_CHARACTERS = 512
 
 /** Creates the verifier. Throws where two issuers share a name or an `iss`: then a token's issuer is not certain. */
 export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifier {
+  const { workloads } = options
   const all = [options.self, ...options.issuers]
   const issuers = new Map(all.map((issuer) => [issuer.iss, issuer]))
-  if (issuers.size < all.length || new Set(all.map((issuer) => issuer.name)).size < all.length) {
+  const names = new Set([WORKLOAD, ...all.map((issuer) => issuer.name)])
+  if (issuers.size < all.length || names.size <= all.length) {
     throw new Error('two trusted issuers share a name or an iss')
   }
+  if (workloads.kubernetes !== undefined && issuers.has(workloads.kubernetes.issuer)) {
+    throw new Error("the cluster's issuer is a trusted issuer too")
+  }
+  const workloadTokenOf = createWorkloadTokens(workloads, (iss) => issuers.has(iss))
 
   async function verify(
     role: Role,
-    token: string,
+    jwt: UnverifiedJwt,
     type: TokenType,
     presenter: Presenter,
     now: number,
   ): Promise<Result<VerifiedToken>> {
-    const parsed = parseCompactJwt(token)
-    if (!parsed.ok) return refuse(role, parsed)
-    const jwt = parsed.value
-
     // The issuer comes from a fixed map, before anything is asked of a network (RFC 8725 §3.8).
     const iss = requiredText(jwt.claims, 'iss')
     if (!iss.ok) return refuse(role, iss)
@@ -137,11 +141,22 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
 
   return {
     async verifySubject(token, type, presenter, now) {
-      const verified = await verify('subject_token', token, type, presenter, now)
-      return verified.ok ? subjectOf(verified.value, type, { selfIss: options.self.iss }) : verified
+      const parsed = parseCompactJwt(token)
+      if (!parsed.ok) return refuse('subject_token', parsed)
+      const jwt = parsed.value
+      const verifyWorkload = workloadTokenOf(jwt.claims)
+      if (verifyWorkload !== undefined) return verifyWorkload(jwt, type, presenter, now)
+      const verified = await verify('subject_token', jwt, type, presenter, now)
+      return verified.ok ? subjectOf(verified.value, type, options.self.iss) : verified
     },
     async verifyActor(token, type, presenter, now) {
-      const verified = await verify('actor_token', token, type, presenter, now)
+      const parsed = parseCompactJwt(token)
+      if (!parsed.ok) return refuse('actor_token', parsed)
+      const jwt = parsed.value
+      if (workloadTokenOf(jwt.claims) !== undefined) {
+        return fail('actor_token_issuer_not_trusted', 'the caller itself is always an actor')
+      }
+      const verified = await verify('actor_token', jwt, type, presenter, now)
       return verified.ok ? actorOf(verified.value) : verified
     },
   }
@@ -181,12 +196,12 @@ const printable = (text: string): string => text.slice(0, 200).replace(/[^\x20-\
 function subjectOf(
   verified: VerifiedToken,
   tokenType: TokenType,
-  known: KnownIssuers,
+  selfIss: string,
 ): Result<Subject> {
   const { issuer, jwt, sub } = verified
   const scopes = scopesOf(jwt.claims, issuer.scopesFrom)
   if (!scopes.ok) return refuse('subject_token', scopes)
-  const delegation = delegationOf(issuer, jwt, known)
+  const delegation = readDelegation(jwt.claims, { iss: issuer.iss, selfIss })
   if (!delegation.ok) return delegation
   return ok(
     asVerified<Subject>({
@@ -204,32 +219,6 @@ function subjectOf(
       tokenHash: jwt.hash,
     }),
   )
-}
-
-/** Whom no level of another issuer's `act` may name. */
-type KnownIssuers = Omit<ActOrigin, 'iss'>
-
-type Delegation = Pick<Subject, 'chain'> & { readonly act?: Act; readonly mayAct?: MayAct }
-
-/** P2: what a token says of its actors is read from the token, whatever the request looks like. */
-function delegationOf(
-  issuer: TrustedIssuer,
-  jwt: UnverifiedJwt,
-  known: KnownIssuers,
-): Result<Delegation> {
-  const { act: actClaim, may_act: mayActClaim, chain: chainClaim } = jwt.claims
-  const act = actClaim === undefined ? undefined : parseAct(actClaim, { iss: issuer.iss, ...known })
-  if (act?.ok === false) return act
-  const mayAct = mayActClaim === undefined ? undefined : parseMayAct(mayActClaim)
-  if (mayAct?.ok === false) return mayAct
-  // Another issuer's `chain` is only a claim of that name.
-  const chain = parseChain(issuer.name === SELF ? chainClaim : undefined)
-  if (!chain.ok) return chain
-  return ok({
-    chain: chain.value,
-    ...(act === undefined ? {} : { act: act.value }),
-    ...(mayAct === undefined ? {} : { mayAct: mayAct.value }),
-  })
 }
 
 function actorOf({ issuer, jwt, sub, exp, jti }: VerifiedToken): Result<Actor> {
