@@ -1,7 +1,7 @@
 // Owns the measurement of the decision alone, from 10 to 100,000 rules.
 // Must not start a server.
 
-import { compileRuleset } from '../src/ruleset/compile.ts'
+import { compileRuleset } from '../src/ruleset/compile/compile.ts'
 import { decide } from '../src/ruleset/decide.ts'
 import type { Facts } from '../src/ruleset/decision.ts'
 import type { Ruleset } from '../src/ruleset/ruleset.ts'
@@ -49,13 +49,15 @@ function factsOf(ruleset: Ruleset, rules: number, index: number): Facts {
       issuer: 'corporate',
       iss: 'https://login.bench.example',
       sub: 'alice',
+      audiences: [],
       scopes: new Set(['shop:buy']),
-      act: undefined,
-      mayAct: undefined,
+      claims: {},
+      chain: [],
     },
     actor: undefined,
     request: { audiences: [`svc-${(index + 1) % rules}.bench`], resources: [], scopes: ['read'] },
     selfIss: 'https://sts.bench.example',
+    now: 0,
   }
 }
 

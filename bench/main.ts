@@ -15,6 +15,7 @@ import {
 } from './fixture.ts'
 import { formRequest, type LoadResult, load } from './load.ts'
 import { cpuSeconds, peakMegabytes } from './process.ts'
+import { rulesLoad } from './rules-load.ts'
 
 const CONNECTIONS = 32
 const ROUNDS = 3
@@ -205,12 +206,15 @@ try {
   )
   await compare('Every subject token new', servers, () => fresh(REQUESTS / 8), 1, 1)
   const decision = decisionCost()
+  const rules = await rulesLoad()
   console.log('')
   verdict('exchanges/s against bare, every token new', unseen, 0.9, ' ×', true)
   verdict(`exchanges/s against bare, each token ${REUSE} times`, reused, 1.2, ' ×', true)
   verdict('peak RSS', peakMegabytes(sts.child), 150, ' MB', false)
   verdict('time to ready (1,000 services, 5,000 rules)', sts.readySeconds, 1, ' s', false)
   verdict('decision at 100,000 rules against 10', decision, 1.3, ' ×', false)
+  verdict('loading 100,000 rules', rules.seconds, 3, ' s', false)
+  verdict('peak RSS of loading them', rules.megabytes, 400, ' MB', false)
 } finally {
   for (const { child } of servers) child.kill('SIGTERM')
   rmSync(fixture.folder, { recursive: true, force: true })

@@ -4,13 +4,13 @@
 import { toJsonLine } from '../audit/json-line.ts'
 import { type AuditFilters, queryAudit } from '../audit/query.ts'
 import { renderAuditEvent, renderAuditTable } from '../audit/table.ts'
-import { parseDuration } from '../config/duration.ts'
 import { nearest } from '../config/problem.ts'
 import { WIRE } from '../oauth/reasons.ts'
 import type { Database } from '../store/database.ts'
 import { type Arguments, CONFIG_OPTION, defineCommand, UsageError } from './command.ts'
 import { tellFailure, withDatabase } from './configured.ts'
 import { type CliIo, EXIT_OK } from './io.ts'
+import { timeOption } from './rules/time-option.ts'
 
 const DEFAULT_LIMIT = 50
 /** A table is laid out as a whole, so it is kept in memory; JSON lines have no limit of their own. */
@@ -91,8 +91,8 @@ function filtersOf(args: Args, now: number): AuditFilters {
   const outcome = outcomeOf(args.text('outcome'))
   const filters = {
     decisionId: args.text('id'),
-    since: timeOf('since', args.text('since'), now),
-    until: timeOf('until', args.text('until'), now),
+    since: timeOption('since', args.text('since'), now),
+    until: timeOption('until', args.text('until'), now),
     caller: args.text('caller'),
     subject: args.text('subject'),
     target: args.text('target'),
@@ -103,21 +103,6 @@ function filtersOf(args: Args, now: number): AuditFilters {
   }
   const given = Object.entries(filters).filter(([, value]) => value !== undefined)
   return Object.fromEntries(given)
-}
-
-/** `2026-11-23`, or with a time and a zone: a time without a zone would mean the reader's, not UTC. */
-const ISO_TIME =
-  /^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,3})?)?(?:Z|[+-]\d{2}:\d{2}))?$/
-
-function timeOf(option: string, text: string | undefined, now: number): number | undefined {
-  if (text === undefined) return undefined
-  const ago = parseDuration(text)
-  if (ago !== undefined) return now - ago
-  const time = ISO_TIME.test(text) ? Date.parse(text) : Number.NaN
-  if (!Number.isNaN(time)) return time
-  throw new UsageError(
-    `--${option} must be a duration such as 2h, or a time such as 2026-11-23T10:00Z`,
-  )
 }
 
 function limitOf(text: string | undefined): number | undefined {

@@ -1,11 +1,10 @@
 // Owns the list of commands and finding the one that was typed. Modules load when they are needed, so that
 // a short command starts fast. Must not do a command's work.
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { nearest } from '../config/problem.ts'
 import { type Command, tellUsage } from './command.ts'
 import { type CliIo, EXIT_OK, EXIT_USAGE } from './io.ts'
 import { alignTable } from './table.ts'
+import { versionOf } from './version.ts'
 
 interface Row {
   /** One word, or a group and a word. */
@@ -71,9 +70,49 @@ const COMMANDS: readonly Row[] = [
     load: async () => (await import('./keys-change.ts')).keysRewrap,
   },
   {
+    name: 'rules init',
+    summary: 'Draft a first ruleset from what exists.',
+    load: async () => (await import('./rules/init.ts')).rulesInit,
+  },
+  {
     name: 'rules check',
     summary: 'Check the configuration, the issuers and the rules.',
-    load: async () => (await import('./rules-check.ts')).rulesCheck,
+    load: async () => (await import('./rules/check.ts')).rulesCheck,
+  },
+  {
+    name: 'rules test',
+    summary: 'Run the tests beside the rules.',
+    load: async () => (await import('./rules/test.ts')).rulesTest,
+  },
+  {
+    name: 'rules explain',
+    summary: 'Explain a decision: the way to it, and what would have to be different.',
+    load: async () => (await import('./rules/explain.ts')).rulesExplain,
+  },
+  {
+    name: 'rules graph',
+    summary: 'Draw who may exchange for whom, and with which scopes.',
+    load: async () => (await import('./rules/graph.ts')).rulesGraph,
+  },
+  {
+    name: 'rules prove',
+    summary: 'Prove what must never be possible, over every chain of exchanges.',
+    load: async () => (await import('./rules/prove.ts')).rulesProve,
+  },
+  {
+    name: 'rules diff',
+    summary: 'Tell what one ruleset makes possible that another does not.',
+    load: async () => (await import('./rules/diff.ts')).rulesDiff,
+  },
+  {
+    name: 'rules replay',
+    summary: 'Decide what was recorded anew by other rules, and tell what would be different.',
+    load: async () => (await import('./rules/replay.ts')).rulesReplay,
+  },
+  {
+    name: 'rules unused',
+    summary: 'Tell what of the rules was not used since a time.',
+    load: async () => (await import('./rules/unused.ts')).rulesUnused,
   },
   {
     name: 'audit query',
@@ -136,9 +175,4 @@ function overview(rows: readonly Row[]): string {
     `Security token service for Istio meshes (RFC 8693).\n\nCommands:\n${lines}\n` +
     'Run "mesh-sts <command> --help" for the options of a command.\n'
   )
-}
-
-function versionOf(packageFolder: string): string {
-  const text = readFileSync(join(packageFolder, 'package.json'), 'utf8')
-  return String((JSON.parse(text) as { version?: unknown }).version)
 }

@@ -1,11 +1,17 @@
 // Owns loading a deployment as a whole: settings, issuers and rules, by the loaders that every command shares.
 // Must not print or start anything.
 import { readFileSync } from 'node:fs'
-import { parseDuration } from '../config/duration.ts'
+import { plainContextOf, rulesContext } from '../compose/rules-context.ts'
 import { loadSettings } from '../config/load-settings.ts'
 import type { Problem } from '../config/problem.ts'
 import type { Settings } from '../config/settings.ts'
-import { type LoadedRuleset, loadRuleset, readRuleSources } from '../ruleset/load.ts'
+import {
+  type LoadedRuleset,
+  loadRuleset,
+  type RuleSources,
+  type RulesContext,
+  readRuleSources,
+} from '../ruleset/load.ts'
 import type { Ruleset } from '../ruleset/ruleset.ts'
 import type { CliIo } from './io.ts'
 
@@ -26,22 +32,22 @@ export function loadDeployment(configFile: string, env: CliIo['env']): Deploymen
     return { settings: undefined, ruleset: undefined, files: [], problems: loaded.problems }
   }
   const { settings } = loaded
-  const rules = loadRules(settings)
-  return { ...rules, settings, problems: [...loaded.problems, ...rules.problems] }
+  const { ruleset, files, problems } = loadRules(settings)
+  return { settings, ruleset, files, problems: [...loaded.problems, ...problems] }
 }
 
+/** Rules that were loaded, and what they were loaded from. */
+interface LoadedRules extends LoadedRuleset, Pick<RuleSources, 'sources' | 'trace'> {}
+
 /** Loads rules against a deployment; `paths` are its own unless others are given. */
-export function loadRules(settings: Settings, paths = settings.rules): LoadedRuleset {
-  const { sources, problems } = readRuleSources(paths)
-  const rules = loadRuleset(sources, {
-    trustDomains: settings.trustDomains,
-    issuers: settings.issuers.map(({ name }) => name),
-    algorithms: settings.keys.algorithms,
-    selfIss: settings.issuer,
-    ownIdentity: settings.clientAuth.xfcc?.self,
-    parseDuration,
-  })
+export function loadRules(settings: Settings, paths = settings.rules): LoadedRules {
+  const { sources, problems, trace } = readRuleSources(paths)
+  const rules = loadRuleset(sources, ruleContext(settings))
   const all = [...problems, ...rules.problems]
   const failed = all.some(({ severity }) => severity === 'error')
-  return { ...rules, ruleset: failed ? undefined : rules.ruleset, problems: all }
+  return { ...rules, ruleset: failed ? undefined : rules.ruleset, problems: all, sources, trace }
 }
+
+/** What rules of a deployment are compiled against. */
+export const ruleContext = (settings: Settings): RulesContext =>
+  rulesContext(plainContextOf(settings))

@@ -11,17 +11,17 @@ import { type RunningProfile, runProfile } from '../dev/run-profile.ts'
 import { StartError } from '../serve.ts'
 import { StoreError } from '../store/store-error.ts'
 import { type Arguments, defineCommand, UsageError } from './command.ts'
-import { loadDeployment } from './deployment.ts'
 import { type CliIo, EXIT_FAILED, EXIT_OK } from './io.ts'
+import { loadServedDeployment } from './served-deployment.ts'
 
-type Option = 'port-base' | 'folder' | 'fresh'
+type Option = 'port-base' | 'folder' | 'rules' | 'fresh'
 
 export const dev = defineCommand<Option>(
   {
     name: 'dev',
     summary: 'Run a development profile on loopback: everything real, credentials made by itself.',
     details: [
-      'Makes a configuration, keys, a database, an identity provider and a SPIFFE trust domain in a folder, serves the shipped rules, and prints commands to paste. A second start uses the folder again.',
+      'Makes a configuration, keys, a database, an identity provider and a SPIFFE trust domain in a folder, serves rules, and prints commands to paste. A second start uses the folder again.',
     ],
     options: {
       'port-base': {
@@ -29,6 +29,10 @@ export const dev = defineCommand<Option>(
         help: `First of four ports on 127.0.0.1; 0 lets the system choose. Default: ${DEFAULT_PORT_BASE}.`,
       },
       folder: { value: '<folder>', help: `Where everything is kept. Default: ${DEFAULT_FOLDER}.` },
+      rules: {
+        value: '<folder>',
+        help: 'Rules to serve. Default: those that are shipped.',
+      },
       fresh: { help: 'Remove that folder first, with its keys and its audit.' },
     },
   },
@@ -43,18 +47,22 @@ export const dev = defineCommand<Option>(
     if ('taken' in ports) return refuse(io, portTaken(ports.taken))
     if (args.has('fresh')) removeFolder(folder)
 
-    const profile = await prepareProfile({ folder, ports, rules: join(io.packageFolder, 'rules') })
+    const rulesFolder = resolve(io.cwd, args.text('rules') ?? join(io.packageFolder, 'rules'))
+    const profile = await prepareProfile({ folder, ports, rules: rulesFolder })
     // The environment is left out: a profile is the same for everybody.
-    const { settings, ruleset, problems } = loadDeployment(profile.configFile, {})
-    if (settings === undefined || ruleset === undefined) {
-      return refuse(io, ['the profile has errors', ...problems.map(formatProblem)].join('\n'))
+    const deployment = await loadServedDeployment(profile.configFile, {})
+    // Whoever writes rules wants to see their errors, not the last set without them.
+    if (!deployment.ok || deployment.rules.ruleset === undefined) {
+      const told = deployment.problems.map(formatProblem)
+      return refuse(io, ['the profile has errors', ...told].join('\n'))
     }
+    const { settings, rules } = deployment
     const log = developmentLog(io.stderr, io.now)
     const running = await start(io, () =>
       runProfile({
         profile,
         settings,
-        ruleset,
+        rules,
         identityPort: ports.identity,
         log,
         migrationsFolder: join(io.packageFolder, 'migrations'),
@@ -67,6 +75,7 @@ export const dev = defineCommand<Option>(
         addresses: profile.addresses,
         relaxations: settings.relaxations,
         folder: typedFrom(io.cwd, folder),
+        rules: typedFrom(io.cwd, rulesFolder),
         command: commandPrefix(io),
       }),
     )

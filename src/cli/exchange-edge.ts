@@ -2,8 +2,10 @@
 // Must stay pure; it explains and never decides.
 import { parseSpiffeId } from '../clients/spiffe-id.ts'
 import type { Settings } from '../config/settings.ts'
+import { ruleFor } from '../ruleset/rule-for.ts'
 import type { Rule, Ruleset, Service } from '../ruleset/ruleset.ts'
-import { SELF } from '../subjects/subject.ts'
+import { type IssuerName, SELF, WORKLOAD } from '../subjects/subject.ts'
+import { workloadTokenKind } from '../subjects/workload-token.ts'
 import type { Claims } from './token-diff.ts'
 
 /** The tokens of an exchange that was granted. */
@@ -14,21 +16,28 @@ export interface Exchanged {
 
 /** Gives target and rule, or undefined where the rules at hand are not those that decided. */
 export function edgeOf(
-  settings: Pick<Settings, 'issuer' | 'issuers'>,
+  settings: Pick<Settings, 'issuer' | 'issuers' | 'clientAuth'>,
   ruleset: Ruleset,
   { before, after }: Exchanged,
 ): { readonly target: Service; readonly rule: Rule } | undefined {
   const target = typeof after.aud === 'string' ? ruleset.targets.get(after.aud) : undefined
   const caller = callerOf(ruleset, after.client_id)
-  const issuer =
-    before.iss === settings.issuer
-      ? SELF
-      : settings.issuers.find((candidate) => candidate.issuer === before.iss)?.name
+  const issuer = issuerOf(settings, before)
   if (target === undefined || caller === undefined || issuer === undefined) return undefined
-  const rule =
-    target.rules.get(`${caller.name}|${issuer}`) ??
-    target.rules.get(`${caller.namespace}/*|${issuer}`)
+  const rule = ruleFor(target, caller, issuer)
   return rule === undefined ? undefined : { target, rule }
+}
+
+function issuerOf(
+  { issuer, issuers, clientAuth }: Pick<Settings, 'issuer' | 'issuers' | 'clientAuth'>,
+  before: Claims,
+): IssuerName | undefined {
+  if (before.iss === issuer) return SELF
+  const trusted = issuers.find((candidate) => candidate.issuer === before.iss)
+  if (trusted !== undefined) return trusted.name
+  const clusterIssuer = clientAuth.kubernetes?.issuer
+  const kind = workloadTokenKind(before, { isTrusted: () => false, clusterIssuer })
+  return kind && WORKLOAD
 }
 
 function callerOf(ruleset: Ruleset, clientId: unknown): Service | undefined {

@@ -36,6 +36,7 @@ export const OPTIONS = {
     value: '<type>',
     help: `${Object.keys(TOKEN_TYPES).join(', ')}. Default: access_token.`,
   },
+  own: { help: 'Hand in the proof of who calls itself: a job without a user.' },
   'actor-token': { value: '<file>', help: 'A token of who acts as well.' },
   svid: { value: '<file>', help: 'A JWT-SVID: who calls.' },
   assertion: {
@@ -115,11 +116,14 @@ export async function requestOf(
     )
   }
   const actor = args.text('actor-token')
+  const given = args.has('own') ? checkOwn(args) : await subjectOf(args, context, io)
+  const proof = await assertion(args, context, io)
+  const subject = given ?? { token: proof.token, type: 'jwt' as const }
   return {
     tokenEndpoint,
-    subjectToken: await subjectToken(args, context, io),
-    subjectTokenType: subjectTokenType(args),
-    assertion: await assertion(args, context, io),
+    subjectToken: subject.token,
+    subjectTokenType: subject.type,
+    assertion: proof,
     actorToken: actor === undefined ? undefined : readToken(actor, io),
     audience,
     resource,
@@ -127,12 +131,24 @@ export async function requestOf(
   }
 }
 
+/** Nothing is read: standard input can be read once. */
+function checkOwn(args: Args): undefined {
+  for (const name of ['user', 'subject-token', 'subject-token-type'] as const) {
+    if (args.has(name)) throw new UsageError(`--own is instead of --${name}`)
+  }
+}
+
+const subjectOf = async (args: Args, context: Context, io: CliIo) => ({
+  token: await subjectToken(args, context, io),
+  type: subjectTokenType(args),
+})
+
 async function subjectToken(args: Args, { dev }: Context, io: CliIo): Promise<string> {
   const file = args.text('subject-token')
   if (file !== undefined) return readToken(file, io)
   const user = args.text('user')
   if (dev === undefined || user === undefined) {
-    throw new UsageError(`--subject-token${dev === undefined ? '' : ' or --user'} is needed`)
+    throw new UsageError(`--subject-token${dev === undefined ? '' : ', --user'} or --own is needed`)
   }
   return getText(`${dev.identity}/user/${encodeURIComponent(user)}`, io.signal)
 }

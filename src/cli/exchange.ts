@@ -37,6 +37,7 @@ export const exchangeCommand = defineCommand<keyof typeof OPTIONS>(
     details: [
       'In the development profile: mesh-sts exchange --dev --user alice --as frontend --for checkout',
       'Elsewhere: mesh-sts exchange --sts https://sts.example --subject-token token.txt --svid svid.txt --audience checkout',
+      'A job without a user: mesh-sts exchange --dev --own --as loadgenerator --for frontend',
     ],
     options: OPTIONS,
   },

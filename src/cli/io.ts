@@ -18,6 +18,8 @@ export interface CliIo {
   readonly columns: number
   /** Aborted when the process is asked to end. */
   readonly signal: AbortSignal
+  /** Calls back from now on whenever the process is asked to read its files again. */
+  readonly onReload?: (listener: () => void) => void
   /** Absolute path of the installed package: migrations and shipped files stand in it. */
   readonly packageFolder: string
 }

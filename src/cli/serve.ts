@@ -1,14 +1,14 @@
 // Owns `serve`: a deployment is loaded whole, or nothing starts; it ends when the process is asked to.
 // Must not compose the server (serve.ts does), nor make anything that is missing (init does).
 import { join } from 'node:path'
+import { checkFilesOfSettings } from '../compose/referenced-files.ts'
 import { openLog } from '../log.ts'
-import { type RunningServer, StartError, startServer } from '../serve.ts'
+import { type RunningServer, type ServerLog, StartError, startServer } from '../serve.ts'
 import { StoreError } from '../store/store-error.ts'
 import { CONFIG_OPTION, defineCommand } from './command.ts'
 import { configFileOf, tellProblems } from './configured.ts'
-import { loadDeployment } from './deployment.ts'
 import { type CliIo, EXIT_FAILED, EXIT_OK } from './io.ts'
-import { checkReferencedFiles } from './referenced-files.ts'
+import { loadServedDeployment } from './served-deployment.ts'
 
 /** Endpoints of a Kubernetes service learn within seconds that a pod stops being ready. */
 const SETTLE_MS = 5000
@@ -22,28 +22,28 @@ export const serve = defineCommand(
     summary: 'Serve token exchanges, keys and metadata.',
     details: [
       'Starts only where everything is there and right: run "mesh-sts init" once before, and "mesh-sts rules check" after every change.',
+      'Rules are read again when their files change, and on SIGHUP; where they have errors the last good ones serve, also after a restart.',
     ],
     options: { config: CONFIG_OPTION },
   },
   async (args, io) => {
-    const {
-      settings,
-      ruleset,
-      problems: found,
-    } = loadDeployment(configFileOf(args.text('config'), io), io.env)
-    const missing =
-      settings === undefined || ruleset === undefined ? [] : checkReferencedFiles(settings, ruleset)
-    tellProblems(io, [...found, ...missing])
-    if (settings === undefined || ruleset === undefined || missing.length > 0) {
+    let readAgain: (() => void) | undefined
+    // From the beginning: nobody who asks too early may end the process. The start reads them anyway.
+    io.onReload?.(() => readAgain?.())
+    const deployment = await loadServedDeployment(configFileOf(args.text('config'), io), io.env)
+    const missing = deployment.ok ? checkFilesOfSettings(deployment.settings) : []
+    tellProblems(io, [...deployment.problems, ...missing])
+    if (!deployment.ok || missing.length > 0) {
       io.stderr('mesh-sts: not started: the configuration has errors\n')
       return EXIT_FAILED
     }
+    const { settings, rules } = deployment
     // A log at level error would hide them.
     for (const name of settings.relaxations) io.stderr(`mesh-sts: relaxation is on: ${name}\n`)
     const output = openLog(settings.log.level, STDOUT)
     try {
       const server = await startServer(settings, {
-        ruleset,
+        rules,
         log: output.log,
         writeLine: output.writeLine,
         logLinesLost: output.lost,
@@ -51,6 +51,7 @@ export const serve = defineCommand(
         settleMs: io.isTty ? SETTLE_TTY_MS : SETTLE_MS,
       })
       output.flush()
+      readAgain = () => void readRules(server, output.log)
       await untilStopped(server, io)
       return EXIT_OK
     } catch (error) {
@@ -59,6 +60,7 @@ export const serve = defineCommand(
       io.stderr(`mesh-sts: not started: ${error.message}\n`)
       return EXIT_FAILED
     } finally {
+      readAgain = undefined
       await output.close()
       const lost = output.lost()
       if (lost > 0) io.stderr(`mesh-sts: ${lost} log lines could not be written\n`)
@@ -76,6 +78,12 @@ export function untilStopped(
     if (signal.aborted) stop()
     else signal.addEventListener('abort', stop, { once: true })
   })
+}
+
+/** Whoever asks is told what came of it, also where that is nothing new. */
+async function readRules({ rules }: RunningServer, log: ServerLog): Promise<void> {
+  const result = await rules.reload()
+  log.info({ result, ruleset: rules.status().hash }, 'rules read on request')
 }
 
 /** An address that cannot be listened on is the operator's to change. */

@@ -75,6 +75,7 @@ function linesOf(name: string, value: unknown, claims: Claims): string[] {
   if (value === undefined) return []
   if (TIMES.has(name) && typeof value === 'number') return [timeText(name, value, claims)]
   if (name === 'act') return actorsOf(value)
+  if (name === 'embedded') return embeddedOf(value)
   if (Array.isArray(value) && value.length > 0) return value.map(textOf)
   return [textOf(value)]
 }
@@ -90,6 +91,12 @@ function timeText(name: string, seconds: number, { iat }: Claims): string {
 
 const lifeText = (seconds: number): string =>
   seconds > 0 ? formatDuration(Math.round(seconds) * 1000) : `${seconds}s`
+
+/** P7: whoever reads a terminal may send what stands there, so it is said which tokens these are. */
+const embeddedOf = (value: unknown): string[] =>
+  typeof value === 'object' && value !== null
+    ? Object.keys(value).map((member) => `${member} (a token)`)
+    : ['(a token)']
 
 /** Outermost first, which is the current actor (RFC 8693 §4.1). */
 function actorsOf(act: unknown): string[] {
@@ -119,11 +126,16 @@ const OWN: Readonly<Record<string, Partial<Record<Change, string>>>> = {
     added: 'callers that this service authenticated, first caller first',
     changed: 'callers that this service authenticated, first caller first',
   },
+  embedded: { added: 'tokens for the next hops, minted along by their own rules' },
+  ctx: { added: 'what the target has renamed, set or computed' },
   may_act: { dropped: 'it named who may act, was checked, and is never copied' },
 }
 
 function whyClaim(name: string, change: Change, input: DiffInput): string | undefined {
   if (name === 'exp') return whyExpiry(input)
+  if (name === 'sub' && change === 'changed' && isWorkload(input.after.sub)) {
+    return 'the SPIFFE ID that the service account has in the mesh'
+  }
   const own = OWN[name]?.[change]
   if (own !== undefined) return own
   if (RESERVED_CLAIMS.has(name)) {
@@ -136,6 +148,9 @@ function whyClaim(name: string, change: Change, input: DiffInput): string | unde
   }
   return change === 'kept' ? `${target} lists it in claims` : undefined
 }
+
+/** Only a workload's own token becomes one: no issuer's subject_prefix is `spiffe`. */
+const isWorkload = (sub: unknown): boolean => typeof sub === 'string' && sub.startsWith('spiffe://')
 
 /** P1: the least of what the subject token has left and what the target allows. */
 function whyExpiry({ before, after, edge }: DiffInput): string | undefined {
