@@ -31,9 +31,10 @@ function run(change: Partial<ExchangePorts> = {}) {
     admitCaller: () => ok(undefined),
     verifySubject: async () => ok(subject()),
     verifyActor: async () => fail('actor_token_malformed'),
-    sign: () => ok({ token: 'signed', kid: 'k' }),
-    record: async (event) => {
-      events.push(event)
+    mintTools: { sign: () => ok({ token: 'signed', kid: 'k' }), maxTokenCharacters: 8192 },
+    rulesetClaim: false,
+    record: async (all) => {
+      events.push(...all)
       return ok(undefined)
     },
     countRefusal: (failure) => void refusals.push(failure.reason),
@@ -97,7 +98,7 @@ describe('exchange', () => {
     throw new Error('a bug')
   }
   for (const [name, change] of [
-    ['the signer', { sign: throwing }],
+    ['the signer', { mintTools: { sign: throwing, maxTokenCharacters: 8192 } }],
     ['the verifier', { verifySubject: async () => throwing() }],
   ] as const) {
     it(`P3 internal_error: an exception in ${name} is recorded under the id that is told`, async () => {

@@ -19,7 +19,7 @@ it('the files of docs/first-deployment.md make a deployment that exchanges token
     'rules/boutique.yaml': readFileSync('docs/rules-example.yaml', 'utf8'),
   })
   assert.ok(page.includes(xfcc('frontend').replace('0'.repeat(64), '0')))
-  const form = exchangeForm(userToken(deployment), { scope: undefined })
+  const form = exchangeForm(userToken(deployment, { amr: ['mfa'] }), { scope: undefined })
   const answer = await post(deployment.tokenUrl, form)
   assert.equal(answer.status, 200, JSON.stringify(answer.body))
   assert.equal(answer.body.scope, 'checkout:quote checkout:place')

@@ -40,9 +40,16 @@ const token: fc.Arbitrary<RecordedToken> = record({
   chain: texts,
   jti: maybe(text),
   tokenHash: text,
+  claims: fc.dictionary(
+    text,
+    fc.jsonValue().map((value) => JSON.parse(JSON.stringify(value)) as unknown),
+    { noNullPrototype: true },
+  ),
+  absentClaims: texts,
 })
 const event: fc.Arbitrary<AuditEvent> = record({
   decisionId: text,
+  parent: maybe(text),
   time: fc.nat({ max: 8_640_000_000_000_000 }),
   outcome: fc.constantFrom('granted', 'denied'),
   reason: maybe(fc.constantFrom(...(Object.keys(WIRE) as Reason[]))),
@@ -50,10 +57,11 @@ const event: fc.Arbitrary<AuditEvent> = record({
   rulesetHash: text,
   caller: record({
     id: text,
-    method: fc.constantFrom(...CLIENT_AUTH_METHODS),
+    method: fc.constantFrom(...CLIENT_AUTH_METHODS, 'embedded' as const),
     peer: text,
     listener: text,
     service: maybe(text),
+    audience: maybe(text),
   }),
   subject: maybe(token),
   actor: maybe(
@@ -76,6 +84,8 @@ const event: fc.Arbitrary<AuditEvent> = record({
   ),
   target: maybe(text),
   rule: maybe(text),
+  wouldDeny: texts,
+  forwarded: fc.boolean(),
   issued: maybe(
     record({
       jti: text,
@@ -85,6 +95,9 @@ const event: fc.Arbitrary<AuditEvent> = record({
       sub: text,
       scopes: texts,
       claims: texts,
+      ctx: texts,
+      ctxHash: maybe(text),
+      embedded: texts,
       chain: texts,
       act: maybe(act),
       exp: seconds,
@@ -119,18 +132,22 @@ test('a record is one line', () => {
   )
 })
 
-/** `a.b` for each member that is not an object of members itself; `act` and `may_act` count as one. */
+/** An event with every member. */
+const full = () =>
+  granted({ reason: 'target_unknown', detail: 'x', parent: 'another', forwarded: true })
+
+/** `a.b` for each member that is not an object of members itself; `act`, `may_act` and `claims` count as one. */
 function membersOf(value: object, name = ''): string[] {
   return Object.entries(value).flatMap(([key, member]) => {
     const path = name === '' ? key : `${name}.${key}`
-    const isGroup = typeof member === 'object' && !Array.isArray(member) && !key.endsWith('act')
+    const isGroup =
+      typeof member === 'object' && !Array.isArray(member) && !/(?:act|claims)$/.test(key)
     return isGroup ? membersOf(member, path) : [path]
   })
 }
 
 test('docs/audit.md describes every member of the JSON line, and no other', () => {
-  const full = granted({ reason: 'target_unknown', detail: 'x' })
-  const written = membersOf(JSON.parse(toJsonLine(full)))
+  const written = membersOf(JSON.parse(toJsonLine(full())))
   const document = readFileSync('docs/audit.md', 'utf8')
   const described = [...document.matchAll(/^\| `([a-z_.]+)` \| (\S.*?) \| \S.* \|$/gm)].map(
     (row) => row[1],
@@ -140,10 +157,10 @@ test('docs/audit.md describes every member of the JSON line, and no other', () =
 })
 
 test('docs/audit.md tells the types of the members', () => {
-  const full = JSON.parse(toJsonLine(granted({ reason: 'target_unknown', detail: 'x' })))
+  const line = JSON.parse(toJsonLine(full()))
   const document = readFileSync('docs/audit.md', 'utf8')
   for (const [, path = '', type] of document.matchAll(/^\| `([a-z_.]+)` \| (\S.*?) \|/gm)) {
-    const value = path.split('.').reduce((at, key) => at[key], full)
+    const value = path.split('.').reduce((at, key) => at[key], line)
     const actual = Array.isArray(value) ? 'list of strings' : typeof value
     assert.equal(type, actual, path)
   }
@@ -170,19 +187,21 @@ test('P7 no byte of a token gets into a row, even where an object carries more t
     token: raw,
     claims: { raw },
   })
-  const full = granted()
+  const base = granted()
   const event = {
-    ...full,
+    ...base,
     token: tokens[0],
-    caller: { ...full.caller, token: tokens[0] },
+    caller: { ...base.caller, token: tokens[0] },
     subject: {
-      ...leaky(full.subject!, tokens[0]!),
-      act: { ...full.subject!.act!, token: tokens[0] },
-      mayAct: { ...full.subject!.mayAct!, token: tokens[0] },
+      ...leaky(base.subject!, tokens[0]!),
+      // What is recorded of them is chosen before (inputs.ts).
+      claims: {},
+      act: { ...base.subject!.act!, token: tokens[0] },
+      mayAct: { ...base.subject!.mayAct!, token: tokens[0] },
     },
-    actor: leaky(full.actor!, tokens[1]!),
-    request: { ...full.request!, subjectToken: tokens[0] },
-    issued: { ...full.issued!, tokenHash: hash(tokens[2]!), token: tokens[2] },
+    actor: leaky(base.actor!, tokens[1]!),
+    request: { ...base.request!, subjectToken: tokens[0] },
+    issued: { ...base.issued!, tokenHash: hash(tokens[2]!), token: tokens[2] },
   }
   const row = toRow(event).join('\n')
   for (const raw of tokens) {

@@ -15,7 +15,7 @@ for (const [name, event] of [
   test(`P3 ${name} is readable by another connection when record() resolves`, async (t) => {
     const path = migratedPath(t)
     const record = createAuditRecorder({ writer: await startWriter(t, path) })
-    assert.deepEqual(await record(event), { ok: true, value: undefined })
+    assert.deepEqual(await record([event]), { ok: true, value: undefined })
     assert.deepStrictEqual([...queryAudit(open(t, path), {})], [event])
   })
 }
@@ -30,13 +30,13 @@ test('P3 the line on stdout comes after the event is durable, and is the record'
     lines.push(line)
   }
   const event = granted()
-  await createAuditRecorder({ writer: await startWriter(t, path), stdout })(event)
+  await createAuditRecorder({ writer: await startWriter(t, path), stdout })([event])
   assert.deepStrictEqual(lines.map(fromJsonLine), [event])
 })
 
 test('P3 what cannot be written fails with audit_unavailable and gives no line', async () => {
   const write: Writer['write'] = async () => fail('audit_unavailable', 'why', 1)
   const stdout = () => assert.fail('a line')
-  const recorded = await createAuditRecorder({ writer: { write }, stdout })(granted())
+  const recorded = await createAuditRecorder({ writer: { write }, stdout })([granted()])
   assert.deepEqual(recorded, fail('audit_unavailable', 'why', 1))
 })

@@ -16,6 +16,7 @@ function event(hoursAgo: number, changes: Partial<AuditEvent> = {}): AuditEvent 
   const time = Date.now() - hoursAgo * HOUR_MS
   return {
     decisionId: newId(time),
+    parent: undefined,
     time,
     outcome: 'denied',
     reason: 'scope_not_justified',
@@ -27,6 +28,7 @@ function event(hoursAgo: number, changes: Partial<AuditEvent> = {}): AuditEvent 
       peer: '127.0.0.6',
       listener: 'token',
       service: 'boutique/checkout',
+      audience: 'https://checkout.boutique.example',
     },
     subject: {
       issuer: 'corporate',
@@ -41,6 +43,8 @@ function event(hoursAgo: number, changes: Partial<AuditEvent> = {}): AuditEvent 
       chain: [],
       jti: undefined,
       tokenHash: 'b'.repeat(64),
+      claims: {},
+      absentClaims: [],
     },
     actor: undefined,
     request: {
@@ -51,6 +55,8 @@ function event(hoursAgo: number, changes: Partial<AuditEvent> = {}): AuditEvent 
     },
     target: 'boutique/payment',
     rule: 'boutique/payment <- boutique/checkout [self]',
+    wouldDeny: [],
+    forwarded: false,
     issued: undefined,
     traceId: undefined,
     truncated: undefined,
@@ -70,6 +76,9 @@ const granted: Partial<AuditEvent> = {
     sub: 'corp:alice',
     scopes: ['payment:charge'],
     claims: [],
+    ctx: [],
+    ctxHash: undefined,
+    embedded: [],
     chain: [],
     act: undefined,
     exp: 1,

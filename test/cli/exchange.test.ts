@@ -81,6 +81,10 @@ verified  ES256, key ${'k'.repeat(43)} of http://sts/.well-known/jwks.json
 - amr  pwd
   otp
   › boutique/checkout does not list it in claims
++ ctx  {"channel":"web","strong":true}
+  › what the target has renamed, set or computed
++ embedded  shipping (a token)
+  › tokens for the next hops, minted along by their own rules
 
 = kept  ~ changed  + added  - dropped  . not granted`),
     )
@@ -146,6 +150,20 @@ verified  ES256, key ${'k'.repeat(43)} of http://sts/.well-known/jwks.json
         ...args.slice(3),
       ])
       assert.match(blind.stdout, /^verified {2}no: without --sts the keys are not known$/m)
+    },
+  )
+
+  await t.test(
+    '--own: a job hands in its own SVID, and obtains what its grants justify',
+    async () => {
+      const job = ['--own', '--as', 'loadgenerator', '--for', 'frontend']
+      const { code, stdout, stderr } = await dev(...job)
+      assert.equal(code, 0, stderr)
+      assert.match(stdout, /granted: justified by load:run/)
+      assert.doesNotMatch(stdout, /eyJ/)
+      const user = await dev(...job, '--user', 'alice')
+      assert.equal(user.code, 2)
+      assert.match(user.stderr, /--own is instead of --user/)
     },
   )
 
@@ -261,7 +279,10 @@ test('exchange: what a command line lacks is a usage error', async (t) => {
     [[], /--sts, --token-endpoint or --dev is needed/],
     [['--user', 'alice'], /--user goes with --dev/],
     [['--token-endpoint', 'https://sts.example/token'], /--audience .* is needed/],
-    [['--token-endpoint', 'https://sts.example/token', '--for', 'x'], /--subject-token is needed/],
+    [
+      ['--token-endpoint', 'https://sts.example/token', '--for', 'x'],
+      /--subject-token or --own is needed/,
+    ],
     [
       [
         '--token-endpoint',
@@ -279,6 +300,20 @@ test('exchange: what a command line lacks is a usage error', async (t) => {
         ...['--subject-token', 'package.json', '--subject-token-type', 'saml'],
       ],
       /--subject-token-type is one of access_token, id_token, jwt/,
+    ],
+    ...['--subject-token', '--subject-token-type'].map(
+      (option) =>
+        [
+          [
+            ...['--token-endpoint', 'https://sts.example/token', '--for', 'x'],
+            ...['--own', option, 'jwt', '--svid', 'package.json'],
+          ],
+          new RegExp(`--own is instead of ${option}`),
+        ] as const,
+    ),
+    [
+      ['--token-endpoint', 'https://sts.example/token', '--for', 'x', '--own'],
+      /--svid or --assertion is needed/,
     ],
   ]
   for (const [args, expected] of cases) {

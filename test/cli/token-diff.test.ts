@@ -12,7 +12,11 @@ const SELF = 'https://sts.boutique.example'
 const LOGIN = 'https://login.corp.example'
 const FRONTEND = 'spiffe://cluster.local/ns/boutique/sa/frontend'
 const rules = compiled(BOUTIQUE)
-const settings = { issuer: SELF, issuers: [{ name: 'corporate', issuer: LOGIN }] as never }
+const settings = {
+  issuer: SELF,
+  issuers: [{ name: 'corporate', issuer: LOGIN }] as never,
+  clientAuth: {} as never,
+}
 
 const BEFORE: Claims = {
   iss: LOGIN,
@@ -65,6 +69,46 @@ test('the edge is found by audience, client and issuer; not where one is foreign
   ]) {
     assert.equal(edgeOf(settings, rules, { before: BEFORE, after: AFTER, ...change }), undefined)
   }
+})
+
+test('P7: of tokens that travel inside, only their names are told', () => {
+  const after = { ...AFTER, embedded: { payment: 'eyJ.eyJ.x', 'depot/stock': 'eyJ.eyJ.y' } }
+  assert.deepEqual(rowOf('embedded', { after })?.after, [
+    'payment (a token)',
+    'depot/stock (a token)',
+  ])
+  assert.deepEqual(
+    rowOf('embedded', { before: after, after: { ...AFTER, embedded: 'eyJ' } })?.after,
+    ['(a token)'],
+  )
+  assert.match(rowOf('embedded', { after })?.why ?? '', /minted along/)
+})
+
+test('the edge of a job is found by what its token says of its issuer', () => {
+  const jobs = compiled(`
+namespace: boutique
+services:
+  job:
+    grants: [books:close]
+    calls: [ledger]
+  ledger:
+    scopes: [ledger:close]
+    accepts: [{from: job, issuer: workload, scopes: {ledger:close: [books:close]}}]
+`)
+  const id = 'spiffe://cluster.local/ns/boutique/sa/job'
+  const account = { iss: 'https://cluster.example', sub: 'system:serviceaccount:boutique:job' }
+  const after = { ...AFTER, sub: id, aud: 'ledger.boutique', client_id: id, scope: 'ledger:close' }
+  const clientAuth = { kubernetes: { issuer: account.iss } } as never
+  const found = (before: Claims) => edgeOf({ ...settings, clientAuth }, jobs, { before, after })
+  for (const before of [{ sub: id }, { sub: id, iss: 'https://spire.example' }, account]) {
+    assert.equal(found(before)?.rule.id, 'boutique/ledger <- boutique/job [workload]')
+  }
+  for (const iss of [LOGIN, SELF]) assert.equal(found({ sub: id, iss }), undefined)
+  const edge = found(account)
+  const why = (claim: string) =>
+    rowOf(claim, { before: account, after, edge, asked: undefined })?.why
+  assert.equal(why('sub'), 'the SPIFFE ID that the service account has in the mesh')
+  assert.equal(why('scope'), 'granted: justified by books:close')
 })
 
 test('own claims: what changed and why', () => {

@@ -1,6 +1,8 @@
 // Owns what the tests of client assertions share: a time, key sources, a way to read an end.
 // Must not hold tests.
 import assert from 'node:assert/strict'
+import { assertionFailure } from '../../src/clients/assertion.ts'
+import type { ProvenWorkload, WorkloadResult } from '../../src/clients/workload-proof.ts'
 import { ALGORITHMS } from '../../src/jwt/algorithms.ts'
 import { parseCompactJwt, type UnverifiedJwt } from '../../src/jwt/compact.ts'
 import { parseKeySet } from '../../src/jwt/key-set.ts'
@@ -36,3 +38,7 @@ export function parsed(token: string): UnverifiedJwt {
 /** The value of a success, or the reason of a failure. */
 export const endOf = <T>(result: Result<T>): T | string =>
   result.ok ? result.value : result.reason
+
+/** Whom a workload's token proved, or what that is as a client's reason. */
+export const provenOf = (result: WorkloadResult<ProvenWorkload>): string =>
+  result.ok ? result.value.id : assertionFailure(result).reason

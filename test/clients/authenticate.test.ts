@@ -7,6 +7,7 @@ import {
 import type { ClientAuthMethod, ClientEvidence } from '../../src/clients/client.ts'
 import { createRateLimit } from '../../src/clients/rate-limit.ts'
 import { parseSpiffeId } from '../../src/clients/spiffe-id.ts'
+import { workloadFail } from '../../src/clients/workload-proof.ts'
 import { DEFAULT_XFCC_PROXIES } from '../../src/clients/xfcc.ts'
 import { createSignatureVerifier } from '../../src/jwt/verify-signature.ts'
 import { JWT_BEARER_ASSERTION, JWT_SPIFFE_ASSERTION } from '../../src/oauth/names.ts'
@@ -490,7 +491,7 @@ test('a token review is asked no more often than the peer may', async () => {
         kind: 'online',
         review: async () => {
           asked += 1
-          return fail('client_token_review_refused')
+          return workloadFail('token_review_refused', 'no')
         },
       },
       skewSeconds: 30,

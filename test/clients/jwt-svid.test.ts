@@ -5,7 +5,7 @@ import type { Algorithm } from '../../src/jwt/algorithms.ts'
 import { createSignatureVerifier } from '../../src/jwt/verify-signature.ts'
 import type { Reason } from '../../src/oauth/reasons.ts'
 import { makeKey, signJwt, signRaw, type TestKey } from '../support/jwt-fixtures.ts'
-import { endOf, ISSUER, NOW, OUTAGE, parsed, SECONDS, sourceOf } from './assertions.ts'
+import { ISSUER, NOW, OUTAGE, parsed, provenOf, SECONDS, sourceOf } from './assertions.ts'
 
 const KEY = makeKey('ES256', 'own')
 const OTHER_KEY = makeKey('ES256', 'other')
@@ -37,7 +37,7 @@ async function authenticate(change: Change = {}) {
   return createJwtSvid({ ...OPTIONS, ...options })(parsed(token), now)
 }
 
-const answer = async (change?: Change) => endOf(await authenticate(change))
+const answer = async (change?: Change) => provenOf(await authenticate(change))
 
 test('SC-01, SP-02: a JWT-SVID names the caller', async () => {
   assert.equal(await answer(), CART)
@@ -67,9 +67,9 @@ for (const alg of ['RS256', 'PS384', 'ES512'] satisfies Algorithm[]) {
 test('field-6 #25: an SVID is presented many times until it expires', async () => {
   const token = parsed(signJwt(KEY, { ...CLAIMS, jti: 'same' }, { typ: 'JWT' }))
   const check = createJwtSvid(OPTIONS)
-  for (let call = 0; call < 3; call += 1) assert.equal(endOf(await check(token, NOW)), CART)
+  for (let call = 0; call < 3; call += 1) assert.equal(provenOf(await check(token, NOW)), CART)
   // The signature is remembered by then; the time is looked at all the same.
-  assert.equal(endOf(await check(token, NOW + 300_000)), 'client_assertion_expired')
+  assert.equal(provenOf(await check(token, NOW + 300_000)), 'client_assertion_expired')
 })
 
 const DENIED: Readonly<Record<string, readonly [Reason, Change]>> = {
@@ -151,12 +151,12 @@ test('a signature over other claims is none', async () => {
   const [, , signature] = signJwt(KEY, CLAIMS, { typ: 'JWT' }).split('.')
   const check = createJwtSvid(OPTIONS)
   const end = await check(parsed(`${header}.${payload}.${signature}`), NOW)
-  assert.equal(endOf(end), 'client_assertion_signature_invalid')
+  assert.equal(provenOf(end), 'client_assertion_signature_invalid')
 })
 
 test('a header member hidden by spelling is seen', async () => {
   const header = '{"alg":"ES256","kid":"own","typ":"JWT","\\u0078":1}'
   const token = signRaw(header, JSON.stringify(CLAIMS), KEY)
   const end = await createJwtSvid(OPTIONS)(parsed(token), NOW)
-  assert.equal(endOf(end), 'client_assertion_header_not_accepted')
+  assert.equal(provenOf(end), 'client_assertion_header_not_accepted')
 })

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createKubernetes, type KubernetesOptions } from '../../src/clients/kubernetes.ts'
+import { type WorkloadResult, workloadFail } from '../../src/clients/workload-proof.ts'
+import { jwtOk } from '../../src/jwt/compact.ts'
 import { createSignatureVerifier } from '../../src/jwt/verify-signature.ts'
-import { fail, ok, type Reason, type Result } from '../../src/oauth/reasons.ts'
+import type { Reason } from '../../src/oauth/reasons.ts'
 import { makeKey, signJwt, type TestKey } from '../support/jwt-fixtures.ts'
-import { endOf, NOW, OUTAGE, parsed, SECONDS, sourceOf } from './assertions.ts'
+import { NOW, OUTAGE, parsed, provenOf, SECONDS, sourceOf } from './assertions.ts'
 
 const KEY = makeKey('ES256', 'cluster')
 const OTHER_KEY = makeKey('ES256', 'other')
@@ -53,7 +55,7 @@ function tokenOf({ key = KEY, claims, header }: Change = {}) {
 
 async function answer(change: Change = {}) {
   const check = createKubernetes({ ...OPTIONS, ...change.options })
-  return endOf(await check(tokenOf(change), NOW))
+  return provenOf(await check(tokenOf(change), NOW))
 }
 
 test('A service-account token names the workload that Istio gives the account', async () => {
@@ -83,8 +85,8 @@ test('a name with dots, as Kubernetes allows for accounts', async () => {
 test('field-6 #25: the token is presented many times until it expires', async () => {
   const check = createKubernetes(OPTIONS)
   const token = tokenOf()
-  for (let call = 0; call < 3; call += 1) assert.equal(endOf(await check(token, NOW)), CART)
-  assert.equal(endOf(await check(token, NOW + 3_600_000)), 'client_assertion_expired')
+  for (let call = 0; call < 3; call += 1) assert.equal(provenOf(await check(token, NOW)), CART)
+  assert.equal(provenOf(await check(token, NOW + 3_600_000)), 'client_assertion_expired')
 })
 
 function offline(key: TestKey): Partial<KubernetesOptions> {
@@ -202,7 +204,7 @@ for (const [name, [reason, change]] of Object.entries(DENIED)) {
 }
 
 /** The online kind, with the answer that a review gives. */
-function online(result: Result<void>) {
+function online(result: WorkloadResult<void>) {
   const asked: string[] = []
   const verification: KubernetesOptions['verification'] = {
     kind: 'online',
@@ -215,22 +217,22 @@ function online(result: Result<void>) {
 }
 
 test('online: the API server is asked about the token and its sub', async () => {
-  const { asked, verification } = online(ok(undefined))
+  const { asked, verification } = online(jwtOk(undefined))
   assert.equal(await answer({ options: { verification } }), CART)
   assert.deepEqual(asked, [`${asked[0]?.split(' ')[0]} ${SUB}`])
 })
 
-for (const reason of ['client_token_review_refused', 'client_token_review_unavailable'] as const) {
-  test(`online: ${reason} is the end`, async () => {
-    const { verification } = online(fail(reason))
-    assert.equal(await answer({ options: { verification } }), reason)
+for (const problem of ['token_review_refused', 'token_review_unavailable'] as const) {
+  test(`online: client_${problem} is the end`, async () => {
+    const { verification } = online(workloadFail(problem, 'it says'))
+    assert.equal(await answer({ options: { verification } }), `client_${problem}`)
   })
 }
 
 test('online: the API server is not asked about a token whose claims refuse it', async () => {
   for (const [name, [reason, change]] of Object.entries(DENIED)) {
     if (change.key !== undefined || change.options?.verification !== undefined) continue
-    const { asked, verification } = online(ok(undefined))
+    const { asked, verification } = online(jwtOk(undefined))
     const end = await answer({ ...change, options: { ...change.options, verification } })
     assert.equal(end, reason, name)
     assert.deepEqual(asked, [], name)

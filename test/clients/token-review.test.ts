@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, beforeEach, test } from 'node:test'
+import { assertionFailure } from '../../src/clients/assertion.ts'
 import { createTokenReview, type TokenReviewOptions } from '../../src/clients/token-review.ts'
 import type { Reason } from '../../src/oauth/reasons.ts'
 import { issueSvid, makeCa } from '../support/certificates.ts'
@@ -102,7 +103,7 @@ async function ask(change: Partial<TokenReviewOptions> = {}, token = TOKEN, sub 
   const { review, stop } = createTokenReview({ ...options, ...change })
   try {
     const result = await review(token, sub)
-    return result.ok ? 'ok' : result.reason
+    return result.ok ? 'ok' : assertionFailure(result).reason
   } finally {
     stop()
   }
@@ -270,7 +271,10 @@ test('one question at a time per token, and few at all', async () => {
     const first = [review(TOKEN, SUB), review(TOKEN, SUB), review(TOKEN, SUB)]
     const second = review({ token: 'other', hash: 'h2' }, SUB)
     const third = await review({ token: 'third', hash: 'h3' }, SUB)
-    assert.equal(third.ok ? 'ok' : third.reason, 'client_token_review_unavailable')
+    assert.equal(
+      third.ok ? 'ok' : assertionFailure(third).reason,
+      'client_token_review_unavailable',
+    )
     await both
     for (const response of held) json(GOOD)(response)
     for (const result of await Promise.all([...first, second])) assert.equal(result.ok, true)

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { composeClients } from '../../src/compose/clients.ts'
+import { composeWorkloads } from '../../src/compose/workloads.ts'
 import { loadSettings } from '../../src/config/load-settings.ts'
 import { createSignatureVerifier } from '../../src/jwt/verify-signature.ts'
 import { JWT_SPIFFE_ASSERTION } from '../../src/oauth/names.ts'
@@ -35,8 +36,16 @@ function authenticator() {
   assert.ok(loaded.ok, JSON.stringify(loaded))
   const silent = () => undefined
   const rules = compiled(BOUTIQUE)
-  return composeClients(loaded.settings, {
+  const sources = {
     verifier: createSignatureVerifier({ cacheEntries: 10 }),
+    monotonic: () => 0,
+    log: { info: silent, warn: silent },
+    allowHttp: false,
+    onClose: silent,
+  }
+  return composeClients(loaded.settings, {
+    ...sources,
+    workloads: composeWorkloads(loaded.settings, sources),
     ruleset: () => rules,
     usedAssertions: {
       claim: async () => fail('client_assertion_replayed'),
@@ -44,10 +53,6 @@ function authenticator() {
       start: silent,
       stop: async () => undefined,
     },
-    monotonic: () => 0,
-    log: { info: silent, warn: silent },
-    allowHttp: false,
-    onClose: silent,
   })
 }
 

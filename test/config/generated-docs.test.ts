@@ -10,8 +10,8 @@ import { SettingsSchema } from '../../src/config/settings-schema.ts'
 
 describe('generated documents', () => {
   for (const { path, text } of GENERATED) {
-    test(`${path} is what npm run docs writes`, () => {
-      assert.equal(readFileSync(path, 'utf8'), text(), 'run npm run docs')
+    test(`${path} is what npm run docs writes`, async () => {
+      assert.equal(readFileSync(path, 'utf8'), await text(), 'run npm run docs')
     })
   }
   for (const [name, schema] of [

@@ -180,6 +180,11 @@ describe('one thing wrong', () => {
       'issuers.yaml:8:19: error: corporate.subject_prefix: must be lower-case letters, digits and hyphens, such as corporate',
     ],
     [
+      'a prefix that makes SPIFFE IDs',
+      replaced('subject_prefix: corp', 'subject_prefix: spiffe'),
+      'issuers.yaml:8:19: error: corporate.subject_prefix: is reserved: a user could be taken for a workload by its SPIFFE ID',
+    ],
+    [
       'http',
       replaced('issuer: https', 'issuer: http'),
       'issuers.yaml:2:11: error: corporate.issuer: must be https (or set relaxations.allow_http_issuers in sts.yaml)',
@@ -247,6 +252,17 @@ describe('one thing wrong', () => {
   test('allow_http_issuers allows http', () => {
     const sts = `${STS}relaxations: {allow_http_issuers: true}\n`
     assert.deepEqual(problemsOf(VALID.replaceAll('https://login', 'http://login'), sts), [])
+  })
+  test("the cluster's issuer, whose tokens are the issuer workload", () => {
+    const sts = STS.replace(
+      'client_auth: {',
+      'client_auth: {kubernetes: {trust_domain: cluster.local, issuer: https://login.corp.example, audience: a, jwks_file: k}, ',
+    )
+    assert.deepEqual(problemsOf(VALID, sts), [
+      'issuers.yaml:2:11: error: corporate.issuer: this is the cluster’s issuer (client_auth.kubernetes); its tokens are the built-in issuer `workload`',
+    ])
+    const other = sts.replace('login.corp', 'cluster')
+    assert.deepEqual(problemsOf(VALID, other), [])
   })
   test('a wrong entry hides no check of another', () => {
     const text = `${VALID.replace('[RS256, ES256]', '[]')}${second.replace('partner:', 'self:')}`

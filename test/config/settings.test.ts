@@ -440,7 +440,6 @@ describe('one thing wrong in sts.yaml', () => {
     [
       'client_auth:\n',
       'client_auth:\n  jwt_svid: {bundles: {other.example: {file: x}}}\n',
-      'sts.yaml:8:3: warning: client_auth.jwt_svid: no listener names this method, so it is not used',
       'sts.yaml:8:24: error: client_auth.jwt_svid.bundles["other.example"]: the trust domain other.example is not among trust_domains',
     ],
     [
@@ -452,7 +451,6 @@ describe('one thing wrong in sts.yaml', () => {
     [
       'client_auth:\n',
       'client_auth:\n  jwt_svid: {bundles: {cluster.local: {url: "http://x.example"}}}\n',
-      'sts.yaml:8:3: warning: client_auth.jwt_svid: no listener names this method, so it is not used',
       'sts.yaml:8:45: error: client_auth.jwt_svid.bundles["cluster.local"].url: must be https (or set relaxations.allow_http_issuers)',
     ],
     // between keys: kubernetes

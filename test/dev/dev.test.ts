@@ -145,6 +145,7 @@ test('the banner fits a terminal of 100 columns and 40 lines', () => {
     },
     relaxations: ['allow_http_issuer', 'allow_http_issuers'],
     folder: '.dev',
+    rules: 'rules',
     command: 'npm run -s mesh-sts --',
   })
   const lines = text.split('\n')

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { normalised, paste, ROOT, run, startProcess, temporaryFolder } from './running-profile.ts'
+import { assertPrints } from '../support/prints.ts'
+import { paste, ROOT, run, startProcess, temporaryFolder } from './running-profile.ts'
 
 /** docs/decisions/0011 */
 const NODE_FLAGS = '--max-semi-space-size=4 --max-old-space-size=768'
@@ -26,24 +27,6 @@ function tour(): readonly Step[] {
     steps.push({ commands: commands?.[2] ?? '', prints: prints?.[2] ?? '' })
   }
   return steps
-}
-
-/** Asserts that the lines come in this order; a line `…` stands for any others. */
-function assertPrints(output: string, expected: string): void {
-  const lines = normalised(output).split('\n')
-  let at = 0
-  let skips = false
-  for (const line of normalised(expected).split('\n')) {
-    if (line === '…') {
-      skips = true
-      continue
-    }
-    const found: number = skips ? lines.indexOf(line, at) : at
-    assert.equal(lines[found], line, `expected ${line}\nin ${output}`)
-    at = found + 1
-    skips = false
-  }
-  assert.ok(skips || at === lines.length, `more than the README says:\n${output}`)
 }
 
 /** Stands between the outputs of two steps. */

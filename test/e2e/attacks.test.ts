@@ -219,7 +219,7 @@ describe('attack corpus', () => {
     [
       'a rule without scopes',
       '{from: frontend, issuer: corporate}',
-      /^the key `scopes` is missing/,
+      /^a rule without scopes allows nothing/,
     ],
     [
       'a rule whose scopes are empty',

@@ -368,8 +368,8 @@ describe('conformance of how JWTs are taken', () => {
     it('BCP-11 no client assertion is a subject token', async () => {
       const assertionOf = (change: Change) => String(change.form?.client_assertion)
       const changes: readonly (readonly [Change, Reason])[] = [
-        [bySvid(), 'subject_token_claim_malformed'],
-        [byAccountToken(), 'subject_token_issuer_not_trusted'],
+        [bySvid(), 'subject_token_type_not_accepted'],
+        [byAccountToken(), 'subject_token_type_not_accepted'],
         [byPrivateKey(), 'subject_token_issuer_not_trusted'],
       ]
       for (const [change, reason] of changes) {

@@ -84,8 +84,17 @@ export const withActor = (token: string): Record<string, string> => ({
   actor_token_type: TOKEN_TYPES.access_token,
 })
 
+/** A token that is handed in as a workload's own. */
+export const asSubject = (token: string): Change => ({
+  form: { subject_token: token, subject_token_type: TOKEN_TYPES.jwt },
+})
+
 /** The same exchange by a JWT-SVID; XFCC is taken away. */
-export function bySvid(change: TokenChange = {}): Change {
+export const bySvid = (change: TokenChange = {}): Change =>
+  byAssertion(svidOf(change), JWT_SPIFFE_ASSERTION)
+
+/** A JWT-SVID of frontend. */
+export function svidOf(change: TokenChange = {}): string {
   const now = seconds()
   const claims = {
     sub: spiffeId('frontend'),
@@ -94,14 +103,15 @@ export function bySvid(change: TokenChange = {}): Change {
     iat: now,
     ...change.claims,
   }
-  return byAssertion(
-    signJwt(change.key ?? KEYS.bundle, claims, { typ: 'JWT', ...change.header }),
-    JWT_SPIFFE_ASSERTION,
-  )
+  return signJwt(change.key ?? KEYS.bundle, claims, { typ: 'JWT', ...change.header })
 }
 
 /** The same exchange by a projected service-account token; XFCC is taken away. */
-export function byAccountToken(change: TokenChange = {}): Change {
+export const byAccountToken = (change: TokenChange = {}): Change =>
+  byAssertion(accountTokenOf(change), JWT_BEARER_ASSERTION)
+
+/** A projected service-account token of frontend. */
+export function accountTokenOf(change: TokenChange = {}): string {
   const now = seconds()
   const claims = {
     iss: CLUSTER,
@@ -114,10 +124,7 @@ export function byAccountToken(change: TokenChange = {}): Change {
     'kubernetes.io': { namespace: 'boutique', serviceaccount: { name: 'frontend', uid: 'a1' } },
     ...change.claims,
   }
-  return byAssertion(
-    signJwt(change.key ?? KEYS.cluster, claims, { typ: undefined, ...change.header }),
-    JWT_BEARER_ASSERTION,
-  )
+  return signJwt(change.key ?? KEYS.cluster, claims, { typ: undefined, ...change.header })
 }
 
 /** A partner's exchange by private_key_jwt on its listener: a user's token for the ledger. */

@@ -14,7 +14,7 @@ services:
   frontend:
     audience: https://frontend.boutique.example
     scopes: [ui]
-    calls: [checkout, mailer, vault, archive, profile]
+    calls: [checkout, mailer, vault, archive, profile, gate, mirror, tour]
   checkout:
     audience: https://checkout.boutique.example
     scopes: [checkout:place, checkout:quote]
@@ -62,6 +62,31 @@ services:
     token: {algorithm: RS256}
     accepts:
       - {from: frontend, issuer: corporate, scopes: {profile:read: [shop:browse]}}
+  gate:
+    scopes: [gate:pass, gate:lift]
+    ctx: {tier: {computed: 'subject.claims.tier + "-1"'}}
+    accepts:
+      - from: frontend
+        issuer: corporate
+        when: subject.claims.level == "gold"
+        scopes:
+          gate:pass: [shop:buy]
+          gate:lift: {any: [shop:buy], when: '"mfa" in subject.claims.amr'}
+    denies:
+      - {when: subject.claims.banned == true, reason: banned}
+  mirror:
+    accepts:
+      - {from: frontend, issuer: corporate, forward: true}
+  tour:
+    scopes: [tour:go, tour:plan]
+    calls: [guide]
+    accepts:
+      - {from: frontend, issuer: corporate, scopes: {tour:go: [shop:buy]}, embed: [{to: guide, required: true}]}
+  guide:
+    scopes: [guide:lead]
+    embeddable: true
+    accepts:
+      - {from: tour, scopes: {guide:lead: [tour:plan]}}
 `
 
 /** The rules of namespace depot. */

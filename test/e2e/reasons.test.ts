@@ -15,8 +15,10 @@ import { until } from '../support/audit-store.ts'
 import { xfcc } from '../support/deployment.ts'
 import { makeKey } from '../support/jwt-fixtures.ts'
 import {
+  accountTokenOf,
   agentToken,
   ask,
+  asSubject,
   byAccountToken,
   byAssertion,
   byCertificate,
@@ -27,6 +29,7 @@ import {
   formText,
   seconds,
   spiffeId,
+  svidOf,
   type TokenChange,
   withActor,
 } from './exchange-request.ts'
@@ -100,6 +103,8 @@ const head = (lines: Readonly<Record<string, string>>): string =>
     ...Object.entries(lines).map(([name, value]) => `${name}: ${value}`),
     '\r\n',
   ].join('\r\n')
+
+const GATE_CLAIMS = { level: 'gold', amr: ['mfa'], tier: 'a', banned: false }
 
 const cases = {
   // request
@@ -272,6 +277,23 @@ const cases = {
   subject_token_act_malformed: subject({ claims: { act: 'agent-7' } }),
   subject_token_act_too_deep: subject({ claims: { act: nested(11) } }),
   subject_token_may_act_malformed: subject({ claims: { may_act: { sub: 'x', role: 'admin' } } }),
+  subject_token_lifetime_too_long: changing(() =>
+    asSubject(accountTokenOf({ claims: { exp: seconds() + 31_536_000 } })),
+  ),
+  subject_token_audience_not_accepted: changing(() =>
+    asSubject(svidOf({ claims: { aud: 'https://other.example' } })),
+  ),
+  subject_token_review_refused: {
+    provoke: async (t) => {
+      const deployment = await startWithTokenReview(t, (answer) =>
+        answer(201, { status: { authenticated: false, error: 'the pod is gone' } }),
+      )
+      return { deployment, answer: await ask(deployment, asSubject(accountTokenOf())) }
+    },
+  },
+  subject_token_not_own: changing(() =>
+    asSubject(svidOf({ claims: { sub: spiffeId('checkout') } })),
+  ),
   actor_token_too_large: actor(tooLarge),
   actor_token_malformed: form(withActor('opaque')),
   actor_token_header_not_accepted: actor(asJwk),
@@ -302,6 +324,13 @@ const cases = {
     form: { audience: 'payment', scope: 'payment:charge' },
   }),
   target_denied: form({ audience: 'vault', scope: 'vault:open' }),
+  deny_condition_met: gate({ banned: true }),
+  deny_condition_error: gate({ banned: undefined }),
+  condition_false: gate({ level: 'silver' }),
+  condition_error: gate({ level: undefined }),
+  forward_audience_mismatch: form({ audience: 'mirror', scope: undefined }),
+  ctx_failed: gate({ tier: undefined }),
+  embed_required_denied: form({ audience: 'tour', scope: 'tour:go' }),
   actor_not_allowed: changing((on) => ({
     form: withActor(agentToken(on, { key: on.corporate, claims: CORPORATE_ACTOR })),
   })),
@@ -317,6 +346,7 @@ const cases = {
     form: { scope: undefined },
     subject: { claims: { scope: 'shop:look' } },
   }),
+  scope_condition_failed: gate({ amr: ['pwd'] }),
 
   // mint
   mint_claim_malformed: subject({ claims: { email: 'a@b\nX-Admin: 1' } }),
@@ -469,10 +499,17 @@ function accepts(url: string): Promise<boolean> {
 }
 
 /** What an allowed exchange mints, with a subject that ends at `exp`. */
+/** A request that the service with conditions grants, changed in one claim. */
+function gate(claims: Record<string, unknown>): Case {
+  const form = { audience: 'gate', scope: 'gate:pass gate:lift' }
+  return change({ form, subject: { claims: { ...GATE_CLAIMS, ...claims } } })
+}
+
 function mintOrder({ ruleset }: FullDeployment, now: number, exp: number) {
   const target = ruleset.services.get('boutique/checkout')
   const rule = target?.rules.get('boutique/frontend|corporate')
-  assert.ok(target && rule)
+  const caller = ruleset.services.get('boutique/frontend')
+  assert.ok(target && rule && caller)
   const subject = asVerified<Subject>({
     issuer: 'corporate',
     iss: 'https://login.corp.example',
@@ -488,10 +525,18 @@ function mintOrder({ ruleset }: FullDeployment, now: number, exp: number) {
   })
   const id = spiffeId('frontend') as SpiffeId
   return {
-    decision: { allow: true, target, rule, scopes: ['checkout:place'] },
+    decision: {
+      allow: true,
+      target,
+      rule,
+      scopes: ['checkout:place'],
+      ctx: undefined,
+      wouldDeny: [],
+    },
     subject,
     actor: undefined as Actor | undefined,
-    client: { identity: { kind: 'workload', spiffeId: id }, id, method: 'xfcc', peer: '' },
+    caller: { service: caller, id, iss: undefined },
+    rulesetHash: undefined,
     issuer: 'https://sts.boutique.example',
     now,
     jti: 'x',

@@ -9,10 +9,11 @@ import { join } from 'node:path'
 import { startServer } from '../../src/serve.ts'
 import { openDatabase } from '../../src/store/database.ts'
 import { issueSvid, makeCa } from '../support/certificates.ts'
-import { type Deployment, loaded, MIGRATIONS, STS } from '../support/deployment.ts'
+import { type Deployment, loaded, MIGRATIONS, STS, served } from '../support/deployment.ts'
 import { BOUTIQUE_RULES, CLUSTER, fullSettings, ISSUER } from './full-configuration.ts'
 import {
   type FullDeployment,
+  type FullOptions,
   type Scope,
   startFullDeployment,
   temporaryFolder,
@@ -53,12 +54,13 @@ export async function restarted(
 ): Promise<FullDeployment> {
   const config = join(before.folder, 'sts.yaml')
   writeFileSync(config, settingsText.replace('NOWHERE', before.keyServer.url))
-  const { settings, ruleset } = loaded(config)
+  const { ruleset } = loaded(config)
+  const { settings, rules } = await served(config)
   const logLines: string[] = []
   const note = (data: object, message: string) =>
     void logLines.push(JSON.stringify({ message, ...data }))
   const server = await startServer(settings, {
-    ruleset,
+    rules,
     log: { info: note, warn: note, error: note },
     writeLine: (line) => void logLines.push(line),
     migrationsFolder: MIGRATIONS,
@@ -83,7 +85,11 @@ export async function restarted(
 export type Review = (answer: (status: number, body: object) => void, question: unknown) => void
 
 /** A deployment that asks an API server about service-account tokens. */
-export async function startWithTokenReview(scope: Scope, review: Review): Promise<FullDeployment> {
+export async function startWithTokenReview(
+  scope: Scope,
+  review: Review,
+  files: NonNullable<FullOptions['files']> = {},
+): Promise<FullDeployment> {
   const ca = makeCa('cluster.local')
   const own = issueSvid(ca, 'spiffe://cluster.local/api', { ips: ['127.0.0.1'] })
   const api = createServer({ cert: own.certPem, key: own.keyPem }, (request, response) => {
@@ -110,6 +116,7 @@ export async function startWithTokenReview(scope: Scope, review: Review): Promis
   const url = `https://127.0.0.1:${(api.address() as AddressInfo).port}`
   const tokenReview = `{url: ${url}, ca_file: ${folder}/ca.crt, token_file: ${folder}/token}`
   const deployment = await startFullDeployment(scope, {
+    files,
     settings: {
       listeners: `
   token: {address: 127.0.0.1:0, client_auth: [xfcc, kubernetes]}

@@ -22,7 +22,7 @@ type Claims = { readonly [name: string]: Json }
 /** A token of the request that its issuer did sign. */
 interface Verified {
   readonly claims: Claims
-  /** `self`, or a name of the issuers file. */
+  /** `self`, `workload`, or a name of the issuers file. */
   readonly issuer: string
   readonly hash: string
 }
@@ -57,10 +57,12 @@ export async function judgeGrant(
   const name = caller.slice('spiffe://cluster.local/ns/boutique/sa/'.length)
   assert.equal(caller, `spiffe://cluster.local/ns/boutique/sa/${name}`)
   const subject = verified(sole(form, 'subject_token') ?? '', jwks, now)
-  assertPresenter(subject, name)
+  if (subject.issuer === 'workload') assertOwn(subject, caller, form)
+  else assertPresenter(subject, name)
   const actorToken = sole(form, 'actor_token')
   const actor = actorToken === undefined ? undefined : verified(actorToken, jwks, now)
   if (actor !== undefined) assertPresenter(actor, name)
+  const brings = subject.issuer === 'workload' ? SERVICES[name]?.grants : scopesOf(subject.claims)
 
   const target = targetOf(form)
   const service = SERVICES[target]
@@ -88,7 +90,7 @@ export async function judgeGrant(
   assert.equal(claims.client_id, caller)
   assert.equal(claims.sub, qualifiedSub(subject))
   assertTimes(claims, sent, subject, actor, service.token?.lifetime ?? '5m')
-  assertScope(claims, subject, edge.scopes, service.scopes, sole(form, 'scope'))
+  assertScope(claims, brings ?? [], edge.scopes, service.scopes, sole(form, 'scope'))
   assertPassed(claims, subject, service.claims ?? [])
   assertDelegation(claims, subject, actor, caller, edge.act === 'impersonate')
   assertAnswer(answer, claims, form)
@@ -131,8 +133,28 @@ function fromAssertion(
   assert.ok(Number(claims.exp) > now)
   if (isSvid) return String(claims.sub)
   assert.equal(claims.iss, CLUSTER)
-  const [, , namespace, account] = String(claims.sub).split(':')
+  return accountOf(claims)
+}
+
+function accountOf({ sub }: Claims): string {
+  const [, , namespace, account] = String(sub).split(':')
   return `spiffe://cluster.local/ns/${namespace}/sa/${account}`
+}
+
+/** Whom a workload's token names. */
+const workloadOf = ({ claims }: Verified): string =>
+  claims.iss === CLUSTER ? accountOf(claims) : String(claims.sub)
+
+/** A workload's token is its own, for us alone, undelegated, and said to be a JWT. */
+function assertOwn(
+  subject: Verified,
+  caller: string,
+  form: ReadonlyMap<string, readonly string[]>,
+): void {
+  const { aud, act, may_act: mayAct } = subject.claims
+  assert.equal(workloadOf(subject), caller, "somebody else's token brings its grants")
+  assert.deepEqual([[aud].flat(), act, mayAct], [[ISSUER], undefined, undefined])
+  assert.match(sole(form, 'subject_token_type') ?? '', /:jwt$/)
 }
 
 /** Claims of a token, after its signature was checked with a key and nothing else. */
@@ -159,15 +181,14 @@ function verified(token: string, jwks: JSONWebKeySet, now: number): Verified {
   const issuer =
     claimed.iss === ISSUER
       ? 'self'
-      : Object.keys(TRUSTED).find((name) => TRUSTED[name]?.iss === claimed.iss)
-  assert.ok(issuer, `issuer ${JSON.stringify(claimed.iss)} is trusted`)
+      : (Object.keys(TRUSTED).find((name) => TRUSTED[name]?.iss === claimed.iss) ?? 'workload')
   if (issuer === 'self') {
     const { kid } = decodeProtectedHeader(token)
     assert.ok(jwks.keys.some((key) => key.kid === kid))
   } else {
-    const trusted = TRUSTED[issuer]
-    assert.ok(trusted)
-    assert.deepEqual(signedClaims(token, trusted.key), claimed)
+    // What no trusted issuer says can only be a workload's.
+    const ofWorkload = claimed.iss === CLUSTER ? KEYS.cluster : KEYS.bundle
+    assert.deepEqual(signedClaims(token, TRUSTED[issuer]?.key ?? ofWorkload), claimed)
   }
   assert.ok(Number(claimed.exp) > now && typeof claimed.exp === 'number', 'an expired token')
   for (const time of [claimed.nbf, claimed.iat]) {
@@ -202,8 +223,11 @@ function targetOf(form: ReadonlyMap<string, readonly string[]>): string {
   return target
 }
 
-const qualifiedSub = ({ issuer, claims }: Verified): string =>
-  issuer === 'self' ? String(claims.sub) : `${TRUSTED[issuer]?.prefix}:${claims.sub}`
+function qualifiedSub(subject: Verified): string {
+  const { issuer, claims } = subject
+  if (issuer === 'workload') return workloadOf(subject)
+  return issuer === 'self' ? String(claims.sub) : `${TRUSTED[issuer]?.prefix}:${claims.sub}`
+}
 
 const LIFETIMES: Readonly<Record<string, number>> = { '5m': 300, '1m': 60 }
 
@@ -222,15 +246,17 @@ function assertTimes(
   assert.ok(actor === undefined || exp <= Number(actor.claims.exp), 'longer than the actor token')
 }
 
+const scopesOf = ({ scope }: Claims): readonly string[] =>
+  Array.isArray(scope) ? scope.map(String) : String(scope ?? '').split(' ')
+
 /** P1: every scope is justified by the subject token; what was asked is what is there. */
 function assertScope(
   { scope }: Claims,
-  { claims }: Verified,
+  brings: readonly string[],
   justifications: Edge['scopes'],
   known: readonly string[],
   asked: string | undefined,
 ): void {
-  const brings = Array.isArray(claims.scope) ? claims.scope : String(claims.scope ?? '').split(' ')
   const granted = String(scope).split(' ')
   for (const one of granted) {
     const justified = justifications[one]
@@ -239,7 +265,7 @@ function assertScope(
       'all' in justified
         ? justified.all.every((each) => brings.includes(each))
         : justified.some((each) => brings.includes(each))
-    assert.ok(isJustified, `scope ${one} is not justified by ${JSON.stringify(claims.scope)}`)
+    assert.ok(isJustified, `scope ${one} is not justified by ${brings}`)
   }
   if (asked === undefined) return
   const wanted = new Set(asked.split(' ').filter((one) => one !== ''))

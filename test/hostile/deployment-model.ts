@@ -33,6 +33,7 @@ interface ModelService {
   readonly claims?: readonly string[]
   readonly token?: { readonly lifetime?: string; readonly algorithm?: 'RS256' }
   readonly calls?: readonly string[]
+  readonly grants?: readonly string[]
   readonly accepts?: readonly Edge[]
   readonly denies?: readonly { readonly from?: string; readonly reason: string }[]
 }
@@ -88,6 +89,17 @@ export const SERVICES: Readonly<Record<string, ModelService>> = {
     accepts: [
       { from: 'frontend', issuer: 'corporate', scopes: { 'profile:read': ['shop:browse'] } },
     ],
+  },
+  nightly: {
+    scopes: ['nightly:run'],
+    grants: ['books:close', 'books:read'],
+    calls: ['ledger'],
+  },
+  ledger: {
+    scopes: ['ledger:close', 'ledger:void'],
+    claims: ['groups'],
+    token: { lifetime: '1m' },
+    accepts: [{ from: 'nightly', issuer: 'workload', scopes: { 'ledger:close': ['books:close'] } }],
   },
   vault: {
     scopes: ['vault:open'],

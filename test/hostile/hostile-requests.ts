@@ -178,7 +178,7 @@ const agentClaims = (random: Random, now: number): Claims => ({
 /** Who asks for what, with whose token. */
 interface Edge {
   readonly caller: string
-  readonly issuer: 'corporate' | 'agents' | 'self'
+  readonly issuer: 'corporate' | 'agents' | 'self' | 'workload'
   readonly audience: string
   readonly scope?: string
 }
@@ -208,11 +208,16 @@ const EDGES: readonly Edge[] = [
   { caller: 'checkout', issuer: 'self', audience: 'vault' },
   { caller: 'frontend', issuer: 'self', audience: CHECKOUT },
   { caller: 'stranger', issuer: 'corporate', audience: CHECKOUT },
+  { caller: 'nightly', issuer: 'workload', audience: 'ledger', scope: 'ledger:close' },
+  { caller: 'nightly', issuer: 'workload', audience: 'ledger' },
+  { caller: 'nightly', issuer: 'workload', audience: 'ledger', scope: 'ledger:void' },
+  { caller: 'nightly', issuer: 'corporate', audience: 'ledger' },
+  { caller: 'frontend', issuer: 'workload', audience: CHECKOUT },
 ]
 
 const AT = { typ: 'at+jwt' }
 
-function subjectToken({ issuer }: Edge, maker: Maker): string {
+function subjectToken({ caller, issuer }: Edge, maker: Maker): string {
   const { random, now, granted, signatures } = maker
   if (issuer === 'agents') return signedToken(maker, KEYS.agents, agentClaims(random, now), AT)
   if (issuer === 'self' && granted.length > 0) {
@@ -220,31 +225,42 @@ function subjectToken({ issuer }: Edge, maker: Maker): string {
     signatures.push(token.split('.')[2] ?? '')
     return random.chance(0.85) ? token : mutateText(token, random)
   }
+  if (issuer === 'workload') {
+    const whose = random.chance(0.85) ? caller : random.pick(['frontend', 'nightly', 'payment'])
+    const key = random.chance(0.95) ? undefined : random.pick([KEYS.bundle, KEYS.cluster])
+    return random.chance(0.5) ? svidOf(whose, maker, key) : accountTokenOf(whose, maker, key)
+  }
   return signedToken(maker, KEYS.corporate, userClaims(random, now), AT)
 }
 
 /** The parameters of an assertion in place of XFCC. */
 function assertion({ caller }: Edge, maker: Maker): Parameters {
-  const { random, now } = maker
-  const times = { iat: now, exp: now + 600 }
-  if (random.chance(0.5)) {
-    const claims = { sub: `spiffe://cluster.local/ns/boutique/sa/${caller}`, aud: ISSUER }
-    const svid = signedToken(maker, KEYS.bundle, { ...claims, ...times }, { typ: 'JWT' })
-    return [
-      ['client_assertion_type', JWT_SPIFFE_ASSERTION],
-      ['client_assertion', svid],
-    ]
-  }
+  const isSvid = maker.random.chance(0.5)
+  return [
+    ['client_assertion_type', isSvid ? JWT_SPIFFE_ASSERTION : JWT_BEARER_ASSERTION],
+    ['client_assertion', isSvid ? svidOf(caller, maker) : accountTokenOf(caller, maker)],
+  ]
+}
+
+/** A JWT-SVID of a workload. */
+function svidOf(name: string, maker: Maker, key: TestKey = KEYS.bundle): string {
+  const { now } = maker
+  const sub = `spiffe://cluster.local/ns/boutique/sa/${name}`
+  return signedToken(maker, key, { sub, aud: ISSUER, iat: now, exp: now + 600 }, { typ: 'JWT' })
+}
+
+/** A projected service-account token of a workload. */
+function accountTokenOf(name: string, maker: Maker, key: TestKey = KEYS.cluster): string {
+  const { now } = maker
   const claims = {
     iss: CLUSTER,
-    sub: `system:serviceaccount:boutique:${caller}`,
+    sub: `system:serviceaccount:boutique:${name}`,
     aud: [ISSUER],
-    'kubernetes.io': { namespace: 'boutique', serviceaccount: { name: caller, uid: 'a' } },
+    'kubernetes.io': { namespace: 'boutique', serviceaccount: { name, uid: 'a' } },
+    iat: now,
+    exp: now + 600,
   }
-  return [
-    ['client_assertion_type', JWT_BEARER_ASSERTION],
-    ['client_assertion', signedToken(maker, KEYS.cluster, { ...claims, ...times }, {})],
-  ]
+  return signedToken(maker, key, claims, {})
 }
 
 const REQUEST_LINES: readonly string[] = [

@@ -201,17 +201,11 @@ function factsOf(
   }
   return {
     caller: { service, id: caller.id, iss: undefined },
-    subject: {
-      issuer: subject.issuer,
-      iss: subject.iss,
-      sub: subject.sub,
-      scopes: new Set(subject.scopes),
-      act: subject.act,
-      mayAct: subject.mayAct,
-    },
+    subject: { ...subject, scopes: new Set(subject.scopes) },
     actor: actor && { issuer: actor.issuer, iss: actor.iss, sub: actor.sub },
     request,
     selfIss: ISSUER,
+    now: 0,
   }
 }
 

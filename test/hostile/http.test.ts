@@ -26,13 +26,14 @@ test('P1 P2 P3 P6 P7: four thousand hostile requests get nothing that they may n
   assert.ok(reasons.size > 30, [...reasons].join(' '))
   for (const status of [200, 400, 401, 404, 405, 415, 431])
     assert.ok(byStatus.get(status), `no ${status}`)
-  for (const target of ['checkout', 'payment', 'mailer', 'profile']) {
+  for (const target of ['checkout', 'payment', 'mailer', 'profile', 'ledger']) {
     assert.ok(
       granted.some(({ grant }) => grant.target === target),
       `nothing for ${target}`,
     )
   }
   assert.ok(granted.some(({ grant }) => grant.actor !== undefined))
+  assert.ok(reasons.has('subject_token_not_own'))
   assert.ok(granted.some(({ grant }) => grant.subject.claims.act !== undefined))
   assert.ok(granted.some(({ grant }) => grant.subject.claims.may_act !== undefined))
   assert.equal(new Set(decisionIds).size, decisionIds.length)

@@ -161,13 +161,15 @@ const factsOf = (
     issuer,
     iss: 'https://a.example',
     sub: 'a',
+    audiences: [service.audience],
     scopes,
-    act: undefined,
-    mayAct: undefined,
+    claims: {},
+    chain: [],
   },
   actor: undefined,
   request: { audiences: [target.audience], resources: [], scopes: undefined },
   selfIss: CONTEXT.selfIss,
+  now: 0,
 })
 
 /** Checks a configuration; gives whether it was accepted. */

@@ -1,23 +1,29 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import type { ExchangeOutcome } from '../../src/exchange.ts'
-import { createMetrics, type KeyAge } from '../../src/http/metrics.ts'
+import { createMetrics, type KeyAge, type RulesetState } from '../../src/http/metrics.ts'
 import { fail, ok } from '../../src/oauth/reasons.ts'
 import { EVENT, TOKEN } from '../support/token-listener.ts'
 
-const GRANTED: ExchangeOutcome = { decisionId: 'd', result: ok(TOKEN), event: EVENT }
+const GRANTED: ExchangeOutcome = { decisionId: 'd', result: ok(TOKEN), event: EVENT, embedded: [] }
 
 function fixture() {
   const sources = {
     keys: (): readonly KeyAge[] => keys,
     auditQueueDepth: () => 7,
-    rulesetHash: () => hash,
+    ruleset: () => rules,
     inFlight: () => 3,
     relaxations: ['allow_http_issuers', 'allow_short_key_lead'] as const,
     logLinesLost: () => linesLost,
   }
   let keys: readonly KeyAge[] = []
-  let hash = 'first'
+  let rules: RulesetState = {
+    hash: 'first',
+    loadedAt: 1_700_000_000_000,
+    staleErrors: undefined,
+    reloads: { applied: 0, rejected: 0, unchanged: 0 },
+  }
   let linesLost = 0
   const metrics = createMetrics(sources)
   const samples = async () => {
@@ -33,8 +39,8 @@ function fixture() {
     setLinesLost: (next: number) => {
       linesLost = next
     },
-    setHash: (next: string) => {
-      hash = next
+    setRules: (next: Partial<RulesetState>) => {
+      rules = { ...rules, ...next }
     },
   }
 }
@@ -68,7 +74,10 @@ describe('metrics', () => {
     metrics.refused('overloaded')
     metrics.refused('overloaded')
     metrics.refused('client_missing')
-    metrics.exchange({ decisionId: 'd', result: fail('client_missing'), event: undefined }, 1)
+    metrics.exchange(
+      { decisionId: 'd', result: fail('client_missing'), event: undefined, embedded: [] },
+      1,
+    )
     const lines = await samples()
     assert.ok(lines.includes('mesh_sts_refusals_total{reason="overloaded"} 2'))
     assert.ok(lines.includes('mesh_sts_refusals_total{reason="client_missing"} 1'))
@@ -96,7 +105,7 @@ describe('metrics', () => {
   })
 
   it('reads gauges when asked, and forgets what is gone', async () => {
-    const { samples, setKeys, setHash } = fixture()
+    const { samples, setKeys, setRules } = fixture()
     setKeys([
       { algorithm: 'ES256', state: 'active', publishedAgeSeconds: 10 },
       { algorithm: 'ES256', state: 'retiring', publishedAgeSeconds: 20 },
@@ -109,12 +118,43 @@ describe('metrics', () => {
     assert.ok(first.includes('mesh_sts_exchanges_in_flight 3'))
     assert.ok(first.includes('mesh_sts_ruleset_info{hash="first"} 1'))
     setKeys([{ algorithm: 'RS256', state: 'active', publishedAgeSeconds: 1 }])
-    setHash('second')
+    setRules({ hash: 'second' })
     const second = (await samples()).filter((line) => /key_published|ruleset_info/.test(line))
     assert.deepEqual(second, [
       'mesh_sts_key_published_age_seconds{alg="RS256",state="active"} 1',
       'mesh_sts_ruleset_info{hash="second"} 1',
     ])
+  })
+
+  it('tells which ruleset serves, since when, what became of others, and when files are broken', async () => {
+    const { samples, setRules } = fixture()
+    const lines = async () =>
+      (await samples()).filter((line) => /ruleset_(?:stale|loaded|reloads)/.test(line)).sort()
+    assert.deepEqual(await lines(), [
+      'mesh_sts_ruleset_loaded_timestamp_seconds 1700000000',
+      'mesh_sts_ruleset_reloads_total{result="applied"} 0',
+      'mesh_sts_ruleset_reloads_total{result="rejected"} 0',
+      'mesh_sts_ruleset_reloads_total{result="unchanged"} 0',
+      'mesh_sts_ruleset_stale 0',
+    ])
+    setRules({ staleErrors: 2, reloads: { applied: 3, rejected: 1, unchanged: 2 } })
+    await lines()
+    // A counter that is read twice counts once.
+    assert.deepEqual((await lines()).slice(1), [
+      'mesh_sts_ruleset_reloads_total{result="applied"} 3',
+      'mesh_sts_ruleset_reloads_total{result="rejected"} 1',
+      'mesh_sts_ruleset_reloads_total{result="unchanged"} 2',
+      'mesh_sts_ruleset_stale 1',
+    ])
+  })
+
+  it('has every metric that the page about rules tells to look at', async () => {
+    const { samples } = fixture()
+    const names = new Set((await samples()).map((line) => /^\w+/.exec(line)?.[0]))
+    const page = readFileSync('docs/operations/rules.md', 'utf8')
+    const told = [...page.matchAll(/mesh_sts_\w+/g)].map(([name]) => name)
+    assert.ok(told.length > 4)
+    for (const name of told) assert.ok(names.has(name), name)
   })
 
   it('tells which relaxations are on, and no others', async () => {

@@ -156,7 +156,7 @@ describe('requests that are unusual but sound', () => {
       exchange: (input) =>
         new Promise<ExchangeOutcome>((resolve) => {
           const decisionId = input.form.ok ? (input.form.value.get('n')?.[0] ?? '') : ''
-          waiting.push(() => resolve({ decisionId, result: ok(TOKEN), event: EVENT }))
+          waiting.push(() => resolve({ decisionId, result: ok(TOKEN), event: EVENT, embedded: [] }))
           // The later ones finish first.
           if (waiting.length === 3) for (const finish of waiting.toReversed()) finish()
         }),

@@ -382,7 +382,12 @@ describe('the line and the measure of an exchange', () => {
     const fixture = tokenListener(t, {
       exchange: async () => {
         fixture.elapsed += 12.3456
-        return { decisionId: 'decision', result: { ok: true, value: TOKEN }, event: EVENT }
+        return {
+          decisionId: 'decision',
+          result: { ok: true, value: TOKEN },
+          event: EVENT,
+          embedded: [],
+        }
       },
     })
     const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
@@ -432,6 +437,7 @@ describe('the line and the measure of an exchange', () => {
         decisionId: 'decision',
         result: { ok: false, reason: 'audit_unavailable' },
         event: EVENT,
+        embedded: [],
       }),
     })
     const response = await fixture.app.inject(VALID)

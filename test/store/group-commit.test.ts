@@ -18,6 +18,7 @@ const SAMPLES = {
   claim_assertion: ['a', NOW],
   sweep_assertions: [NOW, 10],
   add_refusals: [NOW, 'client_missing', '10.0.0.1', 3],
+  save_ruleset: ['d1', 'h1', NOW, new Uint8Array([31, 139])],
   delete_events_before: [NOW + 1, 10],
   delete_oldest_events: [10],
   delete_refusals_before: [NOW + 1, 10],

@@ -92,6 +92,7 @@ export function granted(change: Partial<AuditEvent> = {}): AuditEvent {
   const time = change.time ?? NOW
   return {
     decisionId: newDecisionId(time),
+    parent: undefined,
     time,
     outcome: 'granted',
     reason: undefined,
@@ -103,6 +104,7 @@ export function granted(change: Partial<AuditEvent> = {}): AuditEvent {
       peer: '127.0.0.6',
       listener: 'token',
       service: 'boutique/frontend',
+      audience: 'frontend.boutique',
     },
     subject: {
       issuer: 'corporate',
@@ -117,6 +119,8 @@ export function granted(change: Partial<AuditEvent> = {}): AuditEvent {
       chain: ['spiffe://cluster.local/ns/boutique/sa/gateway'],
       jti: 'subject-1',
       tokenHash: 'cd'.repeat(32),
+      claims: { email_verified: true },
+      absentClaims: ['risk'],
     },
     actor: {
       issuer: 'agents',
@@ -134,6 +138,8 @@ export function granted(change: Partial<AuditEvent> = {}): AuditEvent {
     },
     target: 'boutique/checkout',
     rule: 'boutique/checkout accepts boutique/frontend with corporate',
+    wouldDeny: ['boutique/checkout denies risky'],
+    forwarded: false,
     issued: {
       jti: 'issued-1',
       tokenHash: '12'.repeat(32),
@@ -142,6 +148,9 @@ export function granted(change: Partial<AuditEvent> = {}): AuditEvent {
       sub: 'corp:alice',
       scopes: ['checkout:quote'],
       claims: ['email'],
+      ctx: ['channel'],
+      ctxHash: '0123456789abcdef',
+      embedded: ['payment'],
       chain: ['spiffe://cluster.local/ns/boutique/sa/frontend'],
       act: { sub: 'spiffe://cluster.local/ns/boutique/sa/frontend' },
       exp: 1_700_000_300,

@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { loadDeployment } from '../../src/cli/deployment.ts'
+import { loadServedDeployment } from '../../src/cli/served-deployment.ts'
+import type { FoundRules } from '../../src/compose/first-rules.ts'
 import { keyPolicyOf } from '../../src/compose/key-policy.ts'
 import { formatProblem } from '../../src/config/problem.ts'
 import type { Settings } from '../../src/config/settings.ts'
@@ -112,6 +114,13 @@ export function loaded(config: string): { settings: Settings; ruleset: Ruleset }
   return { settings, ruleset }
 }
 
+/** Loads a deployment as `serve` does: its rules may be broken. */
+export async function served(config: string): Promise<{ settings: Settings; rules: FoundRules }> {
+  const deployment = await loadServedDeployment(config, {})
+  assert.ok(deployment.ok, deployment.problems.map(formatProblem).join('\n'))
+  return deployment
+}
+
 /** What `mesh-sts init` does. */
 export async function initialise(settings: Settings, now = Date.now()): Promise<void> {
   const encryptionKeys = readEncryptionKeys(settings.keys.encryptionKeys)
@@ -140,7 +149,7 @@ export async function startDeployment(
   const note = (data: object, message: string) =>
     void logLines.push(JSON.stringify({ message, ...data }))
   const server = await startServer(settings, {
-    ruleset,
+    rules: (await served(config)).rules,
     log: { info: note, warn: note, error: note },
     writeLine: (line) => void logLines.push(line),
     migrationsFolder: MIGRATIONS,

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { load } from 'js-yaml'
-import { loadDeployment } from '../../src/cli/deployment.ts'
+import { loadServedDeployment } from '../../src/cli/served-deployment.ts'
 import { keyPolicyOf } from '../../src/compose/key-policy.ts'
 import { readEncryptionKeys, writeEncryptionKeyFile } from '../../src/keys/encryption-key-files.ts'
 import { initKeys } from '../../src/keys/operations.ts'
@@ -29,8 +29,9 @@ export async function startShippedSts(
 ): Promise<ShippedSts> {
   const folder = mkdtempSync(join(tmpdir(), 'mesh-sts-'))
   const configFile = writeConfiguration(folder, idpKey, manifests)
-  const { settings, ruleset, problems } = loadDeployment(configFile, {})
-  if (settings === undefined || ruleset === undefined) throw new Error(JSON.stringify(problems))
+  const deployment = await loadServedDeployment(configFile, {})
+  if (!deployment.ok) throw new Error(JSON.stringify(deployment.problems))
+  const { settings } = deployment
 
   // What `mesh-sts init` does.
   const encryptionKeys = readEncryptionKeys(settings.keys.encryptionKeys)
@@ -46,7 +47,7 @@ export async function startShippedSts(
   if (!made.ok) throw new Error(made.message)
 
   const server = await startServer(settings, {
-    ruleset,
+    rules: deployment.rules,
     log: { info() {}, warn() {}, error() {} },
     writeLine() {},
     migrationsFolder: MIGRATIONS,

@@ -53,13 +53,13 @@ export const actor = (change: Partial<Actor> = {}): Actor =>
 export function facts(ruleset: Ruleset, change: Partial<Facts> = {}, from = 'frontend'): Facts {
   const service = ruleset.services.get(`boutique/${from}`)
   if (service === undefined) throw new Error(from)
-  const { issuer, iss, sub, scopes, act, mayAct } = subject()
   return {
     caller: { service, id: workload(from).id, iss: undefined },
-    subject: { issuer, iss, sub, scopes, act, mayAct },
+    subject: subject(),
     actor: undefined,
     request: { audiences: ['checkout'], resources: [], scopes: ['checkout:place'] },
     selfIss: ISSUER,
+    now: NOW,
     ...change,
   }
 }

@@ -34,6 +34,7 @@ export interface JwtRule {
   readonly audiences: readonly string[]
   readonly jwksUri: string
   readonly forwardOriginalToken?: boolean
+  readonly outputClaimToHeaders?: readonly { readonly header: string; readonly claim: string }[]
 }
 
 /**
@@ -113,7 +114,13 @@ function rbacFilter(
 }
 
 function provider(rule: JwtRule, jwks: JwksDelivery): EnvoyObject {
-  knownMembers(rule, ['issuer', 'audiences', 'jwksUri', 'forwardOriginalToken'])
+  knownMembers(rule, [
+    'issuer',
+    'audiences',
+    'jwksUri',
+    'forwardOriginalToken',
+    'outputClaimToHeaders',
+  ])
   const keys =
     'inline' in jwks
       ? { localJwks: { inlineString: jwks.inline } }
@@ -128,6 +135,12 @@ function provider(rule: JwtRule, jwks: JwksDelivery): EnvoyObject {
     audiences: rule.audiences,
     ...keys,
     forward: rule.forwardOriginalToken ?? false,
+    ...(rule.outputClaimToHeaders && {
+      claimToHeaders: rule.outputClaimToHeaders.map(({ header, claim }) => ({
+        headerName: header,
+        claimName: claim,
+      })),
+    }),
     payloadInMetadata: 'payload',
     normalizePayloadInMetadata: { spaceDelimitedClaims: ['permission', 'scope'] },
   }

@@ -45,6 +45,7 @@ export interface Fixture {
 /** An audit event as a granted exchange would have it. */
 export const EVENT: AuditEvent = {
   decisionId: 'decision',
+  parent: undefined,
   time: 0,
   outcome: 'granted',
   reason: undefined,
@@ -56,6 +57,7 @@ export const EVENT: AuditEvent = {
     peer: '127.0.0.1',
     listener: 'token',
     service: 'boutique/frontend',
+    audience: 'frontend.boutique',
   },
   subject: {
     issuer: 'corporate',
@@ -70,11 +72,15 @@ export const EVENT: AuditEvent = {
     chain: [],
     jti: undefined,
     tokenHash: 'hash',
+    claims: {},
+    absentClaims: [],
   },
   actor: undefined,
   request: undefined,
   target: 'boutique/checkout',
   rule: 'boutique/checkout <- boutique/frontend [corporate]',
+  wouldDeny: [],
+  forwarded: false,
   issued: undefined,
   traceId: undefined,
   truncated: undefined,
@@ -82,8 +88,9 @@ export const EVENT: AuditEvent = {
 
 /** Grants every form that parses, as `exchange` would answer. */
 export async function grant(input: ExchangeInput): Promise<ExchangeOutcome> {
-  if (!input.form.ok) return { decisionId: 'decision', result: input.form, event: undefined }
-  return { decisionId: 'decision', result: ok(TOKEN), event: EVENT }
+  if (!input.form.ok)
+    return { decisionId: 'decision', result: input.form, event: undefined, embedded: [] }
+  return { decisionId: 'decision', result: ok(TOKEN), event: EVENT, embedded: [] }
 }
 
 /** Denies with a reason, recorded like a denial of a known caller. */
@@ -93,6 +100,7 @@ export const deny =
     decisionId: 'decision',
     result: fail(reason, detail, retryAfterSeconds),
     event: { ...EVENT, outcome: 'denied', reason, detail },
+    embedded: [],
   })
 
 /** Builds a listener; closed at the end of the test. */

@@ -1,11 +1,14 @@
 // Owns a token verifier that trusts two issuers and ourselves, and a valid token of each, for tests to change in one thing.
 
+import type { SpiffeId } from '../../src/clients/spiffe-id.ts'
 import { ALGORITHMS } from '../../src/jwt/algorithms.ts'
 import { parseKeySet } from '../../src/jwt/key-set.ts'
 import type { KeySource } from '../../src/jwt/key-source.ts'
 import { createSignatureVerifier } from '../../src/jwt/verify-signature.ts'
+import type { Presenter } from '../../src/subjects/presenter.ts'
 import { ownIssuer, type TrustedIssuer } from '../../src/subjects/trusted-issuer.ts'
 import { createTokenVerifier } from '../../src/subjects/verify-token.ts'
+import type { WorkloadProofs } from '../../src/subjects/workload-token.ts'
 import { jwksOf, makeKey, type TestKey } from './jwt-fixtures.ts'
 
 export const NOW_SECONDS = 1_800_000_000
@@ -18,9 +21,11 @@ export const corpKey = makeKey('RS256', 'corp-1')
 export const partnerKey = makeKey('ES256', 'partner-1')
 export const selfKey = makeKey('ES256', 'self-1')
 
-export const frontend = {
+export const frontend: Presenter = {
   name: 'boutique/frontend',
   audience: 'https://frontend.boutique.example',
+  grants: new Set(),
+  spiffeId: 'spiffe://cluster.local/ns/boutique/sa/frontend' as SpiffeId,
 }
 
 /** A source that always has these keys. */
@@ -80,10 +85,14 @@ export const selfClaims = {
   scope: 'frontend:view',
 }
 
-export const makeVerifier = (issuers: readonly TrustedIssuer[] = [corporate, partner]) =>
+export const makeVerifier = (
+  issuers: readonly TrustedIssuer[] = [corporate, partner],
+  workloads: WorkloadProofs = {},
+) =>
   createTokenVerifier({
     self,
     issuers,
+    workloads,
     signatures: createSignatureVerifier({ cacheEntries: 100 }),
     clockSkewSeconds: 30,
   })

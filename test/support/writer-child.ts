@@ -14,7 +14,7 @@ async function recordForever(): Promise<void> {
   const record = createAuditRecorder({ writer })
   for (;;) {
     const event = granted({ time: Date.now() })
-    const recorded = await record(event)
+    const recorded = await record([event])
     // Written in one piece and synchronously: stdout is a pipe.
     if (recorded.ok) process.stdout.write(`${event.decisionId}\n`)
   }

@@ -8,8 +8,9 @@ import type { Allow } from '../../src/ruleset/decision.ts'
 import type { Act, Actor, Subject } from '../../src/subjects/subject.ts'
 import { AttenuationError, attenuate } from '../../src/tokens/attenuation.ts'
 import { buildClaims, depthOf, MAX_ACT_DEPTH } from '../../src/tokens/claims.ts'
-import { mint } from '../../src/tokens/mint.ts'
+import { type MintTools, mint } from '../../src/tokens/mint.ts'
 import type { IssuedClaims, MintOrder } from '../../src/tokens/minted.ts'
+import { tailor } from '../../src/tokens/tailor.ts'
 import { actor, facts, ISSUER, NOW, NOW_SECONDS, subject, workload } from '../support/facts.ts'
 import { BOUTIQUE, compiled } from '../support/rules.ts'
 
@@ -32,13 +33,37 @@ function allowed(from: string, to: string, given: Subject, act?: Actor): Allow {
   return decision
 }
 
+/** A workload as decisions know it. */
+const callerOf = (name: string): MintOrder['caller'] => {
+  const service = RULES.services.get(`boutique/${name}`)
+  assert.ok(service)
+  return { service, id: workload(name).id, iss: undefined }
+}
+
+/** Tailors an exchange of frontend for checkout, and mints it. */
+function mintOne(sign: MintTools['sign'], maxTokenCharacters = 8192) {
+  const tailored = tailor(RULES, {
+    caller: callerOf('frontend'),
+    subject: subject(),
+    actor: undefined,
+    request: { audiences: ['checkout'], resources: [], scopes: undefined },
+    issuer: ISSUER,
+    now: NOW,
+    newTokenId: () => 'jti-1',
+    rulesetClaim: false,
+  })
+  assert.ok(tailored.outcome === 'tailored')
+  return mint(tailored, { sign, maxTokenCharacters })
+}
+
 const order = (change: Partial<MintOrder> = {}): MintOrder => {
   const given = change.subject ?? subject()
   return {
     decision: change.decision ?? allowed('frontend', 'checkout', given, change.actor),
     subject: given,
     actor: undefined,
-    client: workload('frontend'),
+    caller: callerOf('frontend'),
+    rulesetHash: undefined,
     issuer: ISSUER,
     now: NOW,
     jti: 'jti-1',
@@ -68,7 +93,7 @@ const second = (change: Partial<Subject> = {}): Subject =>
 const secondHop = (given = second()): MintOrder =>
   order({
     subject: given,
-    client: workload('checkout'),
+    caller: callerOf('checkout'),
     decision: allowed('checkout', 'payment', given),
   })
 
@@ -124,7 +149,7 @@ describe('mint', () => {
     const claims = built(
       order({
         subject: given,
-        client: workload('checkout'),
+        caller: callerOf('checkout'),
         decision: allowed('checkout', 'mailer', given),
       }),
     )
@@ -134,12 +159,8 @@ describe('mint', () => {
   })
 
   it('a caller outside the mesh acts as a service name under our issuer', () => {
-    const client = {
-      ...workload('frontend'),
-      id: 'boutique/frontend',
-      identity: { kind: 'registered', service: 'boutique/frontend' },
-    } as const
-    assert.deepEqual(built(order({ client })).act, { iss: ISSUER, sub: 'boutique/frontend' })
+    const caller = { ...callerOf('frontend'), id: 'boutique/frontend', iss: ISSUER }
+    assert.deepEqual(built(order({ caller })).act, { iss: ISSUER, sub: 'boutique/frontend' })
   })
 
   const refusals: readonly (readonly [string, Partial<Subject>, string])[] = [
@@ -178,15 +199,15 @@ describe('mint', () => {
   })
 
   it('mint_token_too_large: a token over the cap does not leave', () => {
-    const result = mint(order(), () => ok({ token: 'x'.repeat(8193), kid: 'k' }))
+    const result = mintOne(() => ok({ token: 'x'.repeat(8193), kid: 'k' }))
     assert.equal(result.ok ? 'ok' : result.reason, 'mint_token_too_large')
-    assert.ok(mint(order(), () => ok({ token: 'x'.repeat(8192), kid: 'k' })).ok)
+    assert.ok(mintOne(() => ok({ token: 'x'.repeat(8192), kid: 'k' })).ok)
   })
 
   it('passes on a failing signer', () => {
     const failure = { ok: false, reason: 'signing_key_unavailable' } as const
     assert.equal(
-      mint(order(), () => failure),
+      mintOne(() => failure),
       failure,
     )
   })
@@ -252,6 +273,9 @@ describe('P1 attenuate refuses to sign what would widen, whatever rules and deci
     ['a claim that the target does not list', { phone: '+1' }],
     ['a claim that the subject token does not have so', { email: 'b@x.example' }],
     ['a reserved claim', { may_act: { sub: 'x' } }],
+    ['a member of ctx that the target does not declare', { ctx: { tier: 'gold' } }],
+    ['a token inside that the rule does not embed', { embedded: { payment: 'x.y.z' } }],
+    ['rules that did not decide', { ruleset: 'ab'.repeat(32) }],
     ['no act', { act: undefined }],
     ['another act', { act: { sub: 'x' } }],
     ['a chain without the caller', { chain: [] }],
