@@ -14,7 +14,7 @@ import { createJudge, everyWay, reachOf } from '../support/reach-judge.ts'
 const RULESETS = Number(process.env.PROVE_RULESETS ?? 4)
 const FIRST_SEED = Number(process.env.PROVE_SEED ?? 0)
 const REQUESTS = 250
-/** Of a ruleset's journeys; the pure ones are all run in reach-property.test.ts. */
+/** Of a ruleset's journeys; the pure ones are all run in reach/property.test.ts. */
 const JOURNEYS = 20
 
 describe('a proof and the server that it is about', () => {

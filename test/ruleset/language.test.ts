@@ -329,6 +329,20 @@ describe('the language', () => {
     )
   })
 
+  it('the hash says which key file stands for a caller outside the mesh', () => {
+    const hashOf = (file: string) => {
+      const text = SHOP.replace(
+        '  tour:\n',
+        `  partner: {client_keys: {jwks_file: ${file}}, calls: [tour]}\n  tour:\n`,
+      )
+      const { ruleset, problems } = load(text)
+      assert.deepEqual(problems, [])
+      return ruleset?.hash
+    }
+    assert.equal(hashOf('a.jwks.json'), hashOf('a.jwks.json'))
+    assert.notEqual(hashOf('a.jwks.json'), hashOf('b.jwks.json'))
+  })
+
   it('P6 names denies alike in any order', () => {
     const ids = (denies: string[]) =>
       load(SHOP.replace(/ {4}denies:\n(?: {6}.*\n)+/, `    denies: [${denies.join(', ')}]\n`))

@@ -107,7 +107,20 @@ function worthHandingIn(notes: Notes): readonly ReachedToken[] {
   for (const { stocked, stock } of grown) stock.weigh(stocked)
   return grown
     .filter(({ stocked, stock }) => stock.isUncovered(stocked))
-    .map(({ stocked }) => stocked.token)
+    .map(({ stocked }) => asItIs(stocked.token))
+}
+
+/** What comes to a token while others are handed in is for the next request, or chains would be told too short. */
+function asItIs(token: ReachedToken): ReachedToken {
+  const { claims, shown } = token
+  const inside = [...(shown?.inside ?? [])].map(
+    ([key, inner]) => [key, { ...inner, claims: new Map(inner.claims) }] as const,
+  )
+  return {
+    ...token,
+    claims: new Map(claims),
+    shown: shown && { ctxClaims: new Map(shown.ctxClaims), inside: new Map(inside) },
+  }
 }
 
 /** Every service that may hand a token in asks for everything at each service that it calls. */

@@ -10,7 +10,7 @@ import { runJourney } from '../../support/journey-runner.ts'
 import { randomRules } from '../../support/random-ruleset.ts'
 import { createJudge, everyWay, reachOf } from '../../support/reach-judge.ts'
 
-/** `REACH_RUNS=5000 node scripts/test.mjs reach-property` looks for longer. */
+/** `REACH_RUNS=5000 node scripts/test.mjs reach/property` looks for longer. */
 const RUNS = Number(process.env.REACH_RUNS ?? 80)
 const REQUESTS = 200
 

@@ -1,4 +1,4 @@
-// What an exploration finds, on small rulesets by hand; reach-property.test.ts holds it against random ones.
+// What an exploration finds, on small rulesets by hand; reach/property.test.ts holds it against random ones.
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { depthOf, type Way } from '../../../src/ruleset/reach/facts.ts'
